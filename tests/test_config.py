@@ -1,0 +1,132 @@
+"""engine.config: every wrong key is named."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.config import Config, ListenAddress, load_config, parse_config
+from engine.errors import ConfigError
+
+GOOD = """
+[sip]
+listen = ["udp:127.0.0.1:0", "tcp:[::1]:5070"]
+t1_ms = 250
+
+[media]
+ports = "30000-30099"
+
+[status]
+603 = "failed"
+
+[[source]]
+name = "pbx"
+addresses = ["192.0.2.0/24", "2001:db8::1"]
+
+[[trunk]]
+name = "CarrierA"
+uri = "sip:carrier.example.com"
+username = "alice"
+password = "secret"
+
+[[user]]
+name = "1001@sip.example.com"
+contacts = ["sip:1001@192.0.2.9:5062"]
+
+[[route]]
+number = "+1555*"
+source = "pbx"
+targets = [
+  { type = "phone", number = "+15550100", trunk = "CarrierA" },
+  { sip_uri = "sip:bob@example.com" },
+  { type = "user", name = "1001@sip.example.com" },
+]
+"""
+
+
+def test_a_complete_file_is_read_into_frozen_values() -> None:
+    config = parse_config(GOOD)
+    assert config.sip.listeners() == (ListenAddress("UDP", "127.0.0.1", 0), ListenAddress("TCP", "::1", 5070))
+    assert config.media.port_range() == (30000, 30099)
+    assert [t.type for t in config.route[0].targets] == ["phone", "sip", "user"]
+    with pytest.raises(AttributeError):
+        config.sip.t1_ms = 1  # type: ignore[misc]
+
+
+def test_an_empty_file_is_all_defaults() -> None:
+    assert parse_config("") == Config()
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        ("[sip]\nlisen = []", "sip.lisen", "did you mean 'listen'"),
+        ("[spi]", "spi", "did you mean 'sip'"),
+        ("[sip]\nt1_ms = 'x'", "sip.t1_ms", "Expected `int`, got `str`"),
+        ("[sip]\nt1_ms = 0", "sip.t1_ms", "greater than 0"),
+        ("[sip]\nlisten = []", "sip.listen", "at least one"),
+        ("[sip]\nlisten = ['udp:127.0.0.1:1', 'tls:127.0.0.1:1']", "sip.listen[1]", "udp:, tcp:"),
+        ("[sip]\nlisten = ['udp:localhost:1']", "sip.listen[0]", "not an IP address"),
+        ("[sip]\nlisten = ['udp:127.0.0.1:70000']", "sip.listen[0]", "port"),
+        ("[sip]\nadvertise = 'me'", "sip.advertise", "not an IP address"),
+        ("[sip]\nsession_expires_s = 60", "sip.session_expires_s", "at least 90"),
+        ("[media]\nports = '30000'", "media.ports", "FIRST-LAST"),
+        ("[media]\nports = '30001-30000'", "media.ports", "FIRST < LAST"),
+        ("[media]\nringback = 'fr'", "media.ringback", "us, eu, uk"),
+        ("[logs]\nlevel = 'loud'", "logs.level", "debug"),
+        ("[status]\n200 = 'busy'", "status.200", "300 to 699"),
+        ("[status]\n603 = 'maybe'", "status.603", "no-answer"),
+        ("[[source]]\nname = 'a'", "source[0].addresses", "is required"),
+        ("[[source]]\nname = 'a'\naddresses = ['192.0.2.300']", "source[0].addresses[0]", "192.0.2.300"),
+        (
+            "[[trunk]]\nname = 'a'\nuri = 'sip:a'\n[[trunk]]\nname = 'a'\nuri = 'sip:b'",
+            "trunk[1].name",
+            "twice",
+        ),
+        ("[[route]]\nnumber = '1'\ntargets = []", "route[0].targets", "at least one"),
+        ("[[route]]\nnumber = '1'\nsource = 'x'\ntargets = [{sip_uri='sip:a'}]", "route[0].source", "'x'"),
+        (
+            "[[route]]\nnumber = '1'\ntargets = [{type = 'fax'}]",
+            "route[0].targets[0].type",
+            "phone, sip, user",
+        ),
+        (
+            "[[route]]\nnumber = '1'\ntargets = [{type = 'phone'}]",
+            "route[0].targets[0].number",
+            "is required",
+        ),
+        (
+            "[[route]]\nnumber = '1'\ntargets = [{sipuri = 'sip:a'}]",
+            "route[0].targets[0].sipuri",
+            "'sip_uri'",
+        ),
+        (
+            "[[route]]\nnumber = '1'\ntargets = [{type = 'phone', number = '1', trunk = 'T'}]",
+            "route[0].targets[0].trunk",
+            "'T'",
+        ),
+        (
+            "[[route]]\nnumber = '1'\ntargets = [{sip_uri = 'sip:a', username = 'u'}]",
+            "route[0].targets[0].username",
+            "together",
+        ),
+        (
+            "[[route]]\nnumber = '1'\ntimeout_s = 0\ntargets = [{sip_uri = 'sip:a'}]",
+            "route[0].timeout_s",
+            "0",
+        ),
+        ("sip = ", "", "not valid TOML"),
+    ],
+)
+def test_a_wrong_key_is_named_with_the_reason(text: str, key: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text)
+    assert caught.value.key == key
+    assert words in caught.value.problem
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"absent\.toml"):
+        load_config(tmp_path / "absent.toml")
+    (tmp_path / "latin1.toml").write_bytes(b"# \xe9")
+    with pytest.raises(ConfigError, match=r"latin1\.toml"):
+        load_config(tmp_path / "latin1.toml")
