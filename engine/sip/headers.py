@@ -168,21 +168,48 @@ class Headers:
         if self._first.pop(key, None) is not None:
             self._fields = [field for field in self._fields if field[0] != key]
 
-    def echo(self, other: Headers, name: str) -> None:
-        """Append every `name` field of a received message byte for byte, unchecked: it came like that."""
-        key = _find_key(name) or canonical_name(name)
-        if key in other._first:
-            self._fields += [field for field in other._fields if field[0] == key]
-            self._first.setdefault(key, other._first[key])
+    def select(self, keys: frozenset[str]) -> Headers:
+        """A new Headers of the fields whose lower-case long name is in `keys`, byte for byte and in order.
 
-    def echo_value(self, name: str, value: str) -> None:
-        """Append a received value (possibly with a parameter of ours behind it). ValueError on CR or LF only:
-        a NUL inside a quoted string is legal to receive and must go back as it came."""
+        Unchecked, for echoing: a NUL inside a quoted string is legal to receive and goes back as it came.
+        """
+        selected = Headers.__new__(Headers)
+        selected._fields = [field for field in self._fields if field[0] in keys]
+        selected._first = {key: value for key, value in self._first.items() if key in keys}
+        return selected
+
+    def extend(self, others: Headers) -> None:
+        """Append all fields of `others`, unchecked, see `select`."""
+        self._fields += others._fields
+        self._first = others._first | self._first
+
+    def echo(self, name: str, value: str) -> None:
+        """Append a received value. ValueError on line ends only, see `select`."""
         if "\r" in value or "\n" in value:
             raise ValueError(f"header {name}: line end in the value")
         key = _find_key(name) or canonical_name(name)
         self._fields.append((key, name, value))
         self._first.setdefault(key, value)
+
+    def extend_first(self, name: str, text: str) -> None:
+        """Write `text` behind the first field of that name (KeyError if there is none). ValueError as
+        `add`."""
+        _refuse(name, text)
+        self.echo_first(name, self._first[canonical_name(name)] + text)
+
+    def echo_first(self, name: str, value: str) -> None:
+        """Give the first field of that name (KeyError if there is none) a value derived from a received one.
+
+        ValueError on line ends only, see `select`.
+        """
+        if "\r" in value or "\n" in value:
+            raise ValueError(f"header {name}: line end in the value")
+        key = _find_key(name) or canonical_name(name)
+        self._first[key] = value
+        for at, field in enumerate(self._fields):
+            if field[0] == key:
+                self._fields[at] = (key, field[1], value)
+                return
 
     def repeated(self, keys: Iterable[str]) -> str | None:
         """The first of `keys` (lower-case long names) that occurs more than once, None if none does."""

@@ -2,8 +2,8 @@
 
 What `parse_message` guarantees of a message it returns, so that the stack can route it without any `try`:
 `method`/`status`, `call_id`, `cseq`, `top_via`, `from_`, `to` and their tags are there and readable, fields
-that may occur once do, and the body has the length Content-Length says. All other typed accessors raise ParseError
-when asked for a field that cannot be read; `defect()` tries them all.
+that may occur once do, and the body has the length Content-Length says. All other typed accessors raise
+ParseError when asked for a field that cannot be read; `defect()` tries them all.
 
 A message is not edited once a typed accessor has been used: derive a new one (`build.py`).
 Text is UTF-8 with surrogateescape, so bytes that are not UTF-8 survive a round trip.

@@ -25,7 +25,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 def split_multipart(content_type: str, body: bytes) -> list[Part]:
-    """The parts of a body with this Content-Type value. ParseError if the boundary is missing there or in it."""
+    """The parts of a body with this Content-Type value. ParseError if the boundary is missing in either."""
     boundary = Token.parse(content_type, field="content-type").params.get("boundary")
     if not boundary:
         raise ParseError("multipart without boundary", field="content-type")
