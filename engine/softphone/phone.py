@@ -375,7 +375,7 @@ class Softphone:
             )
         for answer in self._replies.values():
             if not answer.done():
-                answer.set_result(Reply(0, error=f"the phone process ended with {code}"))
+                answer.set_result(Reply(0, error=f"the phone process ended with {code}: {words[-500:]}"))
         self._publish(self.exited)
 
     def _take(self, message: FromChild) -> None:
