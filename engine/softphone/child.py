@@ -102,7 +102,7 @@ def main() -> None:
 def _serve(handset: Handset, pipe: _Pipe) -> None:
     while not (handset.is_stopped or pipe.is_closed):
         for envelope in pipe.receive():
-            pipe.send(handset.carry_out(envelope))
+            handset.carry_out(envelope)
         handset.poll(_HANDLE_EVENTS_MS)
 
 

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import os
 import time
 from collections.abc import Callable
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 import pjsua2 as pj
 
@@ -55,6 +56,9 @@ __all__ = ["Handset"]
 _GOODBYE_S = 1.0
 """How long a stopping phone waits for the other sides to confirm its BYEs."""
 
+_FILE_S = 1.0
+"""How long a recording may take to get its header."""
+
 _MIN_SESSION_EXPIRES_S = 90
 
 
@@ -73,6 +77,7 @@ class Handset:
         self._numbers = itertools.count(1)
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._ticket = itertools.count()
+        self._closing: list[tuple[str, float, Callable[[], None]]] = []
 
     @property
     def clock_rate_hz(self) -> int:
@@ -104,16 +109,24 @@ class Handset:
         now = time.monotonic()
         while self._due and self._due[0][0] <= now:
             heapq.heappop(self._due)[2]()
+        closing, self._closing = self._closing, []
+        for recording, deadline, action in closing:
+            if _is_complete(recording) or now >= deadline:
+                action()
+            else:
+                self._closing.append((recording, deadline, action))
 
-    def carry_out(self, envelope: Envelope) -> Reply:
-        """Do what a command says; pjsua2's refusal becomes the reply's error."""
+    def carry_out(self, envelope: Envelope) -> None:
+        """Do what a command says and reply; pjsua2's refusal becomes the reply's error."""
+        done = _Done()
         try:
-            call, statistics = self._carry_out(envelope.command)
+            done = self._carry_out(envelope.command)
+            reply = Reply(envelope.id, call=done.call, statistics=done.statistics)
         except pj.Error as error:
-            return Reply(envelope.id, error=f"{error.reason} ({error.status})")
+            reply = Reply(envelope.id, error=f"{error.reason} ({error.status})")
         except KeyError as error:
-            return Reply(envelope.id, error=f"there is no call {error}")
-        return Reply(envelope.id, call=call, statistics=statistics)
+            reply = Reply(envelope.id, error=f"there is no call {error}")
+        self.when_complete(done.recording, lambda: self._send(reply))
 
     def close(self) -> None:
         """Say goodbye to everybody, then take the library down."""
@@ -122,7 +135,9 @@ class Handset:
             deadline = time.monotonic() + _GOODBYE_S
             if self._account.getInfo().regIsActive:
                 self._account.setRegistration(False)
-            while (self._lines or self._account.getInfo().regIsActive) and time.monotonic() < deadline:
+            while (
+                self._lines or self._closing or self._account.getInfo().regIsActive
+            ) and time.monotonic() < deadline:
                 self.poll(5)
             self._account.shutdown()
         self._lines.clear()
@@ -146,6 +161,13 @@ class Handset:
         self._lines.pop(line.number, None)
         self._buried.append(line)
 
+    def when_complete(self, recording: str, action: Callable[[], None]) -> None:
+        """Act once the file has its header, at the latest after a second; at once if there is no file."""
+        if recording:
+            self._closing.append((recording, time.monotonic() + _FILE_S, action))
+        else:
+            action()
+
     # for endpoint and account ---------------------------------------------
 
     def incoming(self, sip_call: int, message: str) -> None:
@@ -161,12 +183,10 @@ class Handset:
 
     # ----------------------------------------------------------------------
 
-    def _carry_out(self, command: Command) -> tuple[PhoneCallId | None, StreamStatistics | None]:
-        statistics = None
-        call: PhoneCallId | None = None
+    def _carry_out(self, command: Command) -> _Done:
         match command:
             case PlaceCall():
-                call = self._place(command)
+                return _Done(call=self._place(command))
             case AnswerCall():
                 self._lines[command.call].respond(command.status)
             case HangUp():
@@ -183,18 +203,18 @@ class Handset:
             case Record():
                 self._lines[command.call].record(command.path)
             case StopRecording():
-                self._lines[command.call].stop_recording()
+                return _Done(recording=self._lines[command.call].stop_recording())
             case Transfer():
                 self._lines[command.call].xfer(command.to, pj.CallOpParam(True))
             case ReadStatistics():
-                statistics = self._lines[command.call].statistics()
+                return _Done(statistics=self._lines[command.call].statistics())
             case SetBehaviour():
                 self._behaviour = command.behaviour
             case StopPhone():
                 self.is_stopped = True
             case _:
                 assert_never(command)
-        return call, statistics
+        return _Done()
 
     def _place(self, command: PlaceCall) -> PhoneCallId:
         line = self._new_line()
@@ -270,6 +290,26 @@ class Handset:
             credentials = pj.AuthCredInfo("digest", "*", account.username, 0, account.password)
             config.sipConfig.authCreds.append(credentials)
         return config
+
+
+class _Done(NamedTuple):
+    """What a command leaves to be told."""
+
+    call: PhoneCallId | None = None
+    statistics: StreamStatistics | None = None
+    recording: str = ""
+    """The reply waits for this file to be complete."""
+
+
+def _is_complete(recording: str) -> bool:
+    """Whether pjmedia has written the WAV header, whose length field is the last thing to become true."""
+    try:
+        with open(recording, "rb") as file:
+            head = file.read(8)
+            size = os.fstat(file.fileno()).st_size
+    except OSError:
+        return True  # somebody removed it: there is nothing left to wait for
+    return head[:4] == b"RIFF" and int.from_bytes(head[4:8], "little") == size - 8
 
 
 class _Endpoint(pj.Endpoint):  # type: ignore[misc]  # pjsua2 has no types

@@ -75,6 +75,7 @@ class LineOwner(Protocol):
     def emit(self, event: Event) -> None: ...
     def schedule(self, after_s: float, action: Callable[[], None]) -> None: ...
     def bury(self, line: Line) -> None: ...
+    def when_complete(self, recording: str, action: Callable[[], None]) -> None: ...
 
 
 class Line(pj.Call):  # type: ignore[misc]  # pjsua2 has no types
@@ -167,13 +168,18 @@ class Line(pj.Call):  # type: ignore[misc]  # pjsua2 has no types
         self._record_when_active = path
         self._connect_recorder()
 
-    def stop_recording(self) -> None:
-        """Complete the file: pjmedia writes the header when the recorder is destroyed."""
-        self._record_when_active = ""
-        if self._recorder is not None:
-            if self._media is not None:
-                self._media.stopTransmit(self._recorder)
-            self._recorder = None
+    def stop_recording(self) -> str:
+        """Close the file and return its path, "" if there is none.
+
+        pjmedia writes the header when the recorder is destroyed, at the bridge's next tick and not now.
+        """
+        path, self._record_when_active = self._record_when_active, ""
+        if self._recorder is None:
+            return ""
+        if self._media is not None:
+            self._media.stopTransmit(self._recorder)
+        self._recorder = None
+        return path
 
     def statistics(self) -> StreamStatistics | None:
         if self._media is None:
@@ -199,7 +205,7 @@ class Line(pj.Call):  # type: ignore[misc]  # pjsua2 has no types
         state = _STATES.get(info.state)
         if state is None or self.is_over:
             return
-        message = _received(prm.e)
+        message, recording = _received(prm.e), ""
         match state:
             case CallState.CONFIRMED if not self._has_confirmed:
                 self._has_confirmed = True
@@ -207,15 +213,14 @@ class Line(pj.Call):  # type: ignore[misc]  # pjsua2 has no types
             case CallState.DISCONNECTED:
                 self.is_over = True
                 self._media = None  # pjsua may have taken it off the bridge already: nothing to disconnect
-                self.stop_recording()
+                recording = self.stop_recording()
                 self._replace_source(None)
                 message = self._goodbye or message
                 self._owner.bury(self)
-        self._owner.emit(
-            CallStateChanged(
-                self.number, state, info.lastStatusCode, info.lastReason, time.monotonic(), message
-            )
+        event = CallStateChanged(
+            self.number, state, info.lastStatusCode, info.lastReason, time.monotonic(), message
         )
+        self._owner.when_complete(recording, lambda: self._owner.emit(event))
 
     @callback
     def onCallTsxState(self, prm: Any) -> None:  # noqa: N802
