@@ -1,16 +1,37 @@
 """The offer/answer model (RFC 3264) for one audio stream: bytes in, bytes and a `NegotiatedMedia` out. Pure.
 
 Not here: when an offer may be made (the signalling's business), ports and sockets.
+
+How the rules are read where RFC 3264 leaves room:
+- Of several audio lines the first usable one is taken; every other line is answered with port 0, in order.
+- The answer names one codec (unless `answer_all`), so that the peer cannot switch in mid-stream.
+- c=0.0.0.0 means hold: the peer takes no media, whatever its direction attribute says (§8.4).
+- Payload numbers are the offerer's; each side receives with the numbers of its own description (§5.1, §6.1).
+- A re-offer of ours asks for what we want, not for what was agreed: that is how hold ends on either side.
 """
 
+from ipaddress import AddressValueError, IPv6Address
 from typing import NamedTuple
 
 from msgspec import Struct
 
-from media.codecs import DEFAULT_CODECS, CodecSpec
-from media.sdp import Direction
+from media.codecs import CodecSpec
+from media.formats import (
+    AudioCapabilities,
+    Encoding,
+    Formats,
+    answer_formats,
+    encoding_of,
+    format_lines,
+    offer_formats,
+    read_formats,
+)
+from media.sdp import Connection, Direction, MediaDescription, SdpError, SessionDescription
 
 __all__ = ["Address", "AudioCapabilities", "NegotiatedMedia", "NegotiationFailed", "Negotiator"]
+
+_PROTOCOLS = frozenset({"RTP/AVP", "RTP/AVPF"})
+_PTIME_RANGE_MS = (10, 120)
 
 
 class NegotiationFailed(Exception):
@@ -32,26 +53,11 @@ class Address(NamedTuple):
     port: int
 
 
-class AudioCapabilities(Struct, frozen=True):
-    """What we can do and like, the same for all streams of a deployment or trunk."""
-
-    codecs: tuple[CodecSpec, ...] = DEFAULT_CODECS
-    """In our order of preference."""
-    ptime_ms: int = 20
-    telephone_event: bool = True
-    comfort_noise: bool = False
-    prefer_ours: bool = False
-    """Answer with the first of our codecs that the peer has, instead of the first of theirs that we have."""
-    answer_all: bool = False
-    """Answer with every common codec. Off: one codec, so that the peer cannot switch in mid-stream."""
-    rtcp_mux: bool = False
-
-
 class NegotiatedMedia(Struct, frozen=True):
     """What both sides agreed on, seen from ours."""
 
     remote: Address | None
-    """Where to send RTP; None while the peer takes no media at all (port 0)."""
+    """Where to send RTP; None while the peer takes no media at all (port 0 or c=0.0.0.0)."""
     remote_rtcp: Address | None
     codec: CodecSpec
     send_payload_type: int
@@ -82,12 +88,23 @@ class NegotiatedMedia(Struct, frozen=True):
     @property
     def can_receive(self) -> bool:
         """Whether the peer's RTP may flow."""
-        return self.remote is not None and self.direction.receives
+        return self.direction.receives
 
     @property
     def is_held_by_remote(self) -> bool:
         """The peer does not listen: hold as seen by us (sendonly, inactive, c=0.0.0.0)."""
         return not self.remote_direction.receives
+
+
+class _Line(NamedTuple):
+    """What a media line of the session looks like in our next description when it is not our audio."""
+
+    kind: str
+    protocol: str
+    formats: str
+
+
+_ONLY_AUDIO = (_Line("audio", "RTP/AVP", ""),)
 
 
 class Negotiator:
@@ -96,7 +113,21 @@ class Negotiator:
     It keeps what RFC 3264 §8 wants kept: the order of media lines, the payload numbers, o='s version.
     """
 
-    __slots__ = ("_local", "_rtcp_port", "_session_id", "capabilities", "direction", "negotiated")
+    __slots__ = (
+        "_body",
+        "_index",
+        "_lines",
+        "_local",
+        "_numbers",
+        "_offered",
+        "_rtcp_port",
+        "_session_id",
+        "_version",
+        "capabilities",
+        "direction",
+        "has_pending_offer",
+        "negotiated",
+    )
 
     def __init__(
         self,
@@ -113,20 +144,244 @@ class Negotiator:
         self.negotiated: NegotiatedMedia | None = None
         self._local = local
         self._session_id = session_id
-        self._rtcp_port = rtcp_port
+        self._rtcp_port = None if rtcp_port == local.port + 1 else rtcp_port
+        self._version = 0
+        self._body = ""  # What we said last, without o=; a different one gets the next version.
+        self._lines: tuple[_Line, ...] = _ONLY_AUDIO  # All media lines of the session so far.
+        self._index = 0  # Which of them is our audio.
+        self._numbers: dict[Encoding, int] = {}  # Payload numbers in use; they stay for the session.
+        self._offered: tuple[Formats, Direction] | None = None  # What an answer refers to.
+        self.has_pending_offer = False
+        """We offered and no answer is in yet."""
 
     def create_offer(self) -> bytes:
         """Our offer with the present `direction`, first or again."""
-        raise NotImplementedError
+        text, formats = offer_formats(self.capabilities, tuple(self._numbers.items()))
+        self._offered = formats, self.direction
+        self.has_pending_offer = True
+        return self._describe(text, self.direction, mux=self.capabilities.rtcp_mux)
 
     def receive_answer(self, sdp: bytes) -> NegotiatedMedia:
-        """The answer to the last offer. Raises NegotiationFailed; the previous agreement then stands."""
-        raise NotImplementedError
+        """The answer to the last offer. Raises NegotiationFailed; the previous agreement then stands.
+
+        The same offer may be answered again: by early media and then the 200, by each branch of a fork.
+        """
+        if self._offered is None:
+            raise NegotiationFailed("an answer without an offer of ours")
+        self.has_pending_offer = False
+        ours, direction = self._offered
+        session = _read(sdp)
+        if len(session.media) != len(self._lines):
+            raise NegotiationFailed(
+                f"answer has {len(session.media)} media lines, the offer had {len(self._lines)}"
+            )
+        media = session.media[self._index]
+        if media.kind != "audio" or media.protocol not in _PROTOCOLS:
+            raise NegotiationFailed(f"answer to audio is {media.kind} {media.protocol}"[:120])
+        if media.is_rejected and self.negotiated is None:
+            raise NegotiationFailed("the answer rejects the audio")
+        theirs = read_formats(media)
+        offered = {encoding_of(spec) for _, spec in ours.codecs}
+        common = [entry for entry in theirs.codecs if encoding_of(entry[1]) in offered]
+        if not common:
+            raise NegotiationFailed("no common codec in the answer")
+        mux = self.capabilities.rtcp_mux
+        agreed = self._agree(session, media, ours, theirs, common[0], direction, mux=mux)
+        self.negotiated = agreed
+        self._numbers.update(ours.numbers)
+        return agreed
 
     def receive_offer(self, sdp: bytes) -> tuple[bytes, NegotiatedMedia]:
         """The answer to the peer's offer and what it means. Raises NegotiationFailed (status 400 or 488)."""
-        raise NotImplementedError
+        session = _read(sdp)
+        index, theirs, common = self._choose(session)
+        media = session.media[index]
+        ours = answer_formats(self.capabilities, theirs, tuple(common))
+        mux = self.capabilities.rtcp_mux and media.attribute("rtcp-mux") is not None
+        agreed = self._agree(session, media, ours, theirs, common[0], self.direction, mux=mux)
+        # Nothing is changed before this line: a refused offer leaves everything as it was.
+        self.negotiated = agreed
+        self._lines = tuple(
+            [_Line(each.kind, each.protocol, " ".join(each.formats)) for each in session.media]
+        )
+        self._index = index
+        self._numbers.update(theirs.numbers)
+        # Glare is settled by the signalling; whoever answers has lost his own offer.
+        self.withdraw_offer()
+        text = format_lines(ours, self.capabilities.ptime_ms)
+        return self._describe(text, agreed.direction, mux=mux, rejected=media.is_rejected), agreed
 
     def withdraw_offer(self) -> None:
-        """The peer refused our last offer (488, 491, …): everything is as before it."""
-        raise NotImplementedError
+        """The peer refused our last offer (488, 491, …): the agreement before it still holds (§8)."""
+        self._offered = None
+        self.has_pending_offer = False
+
+    def _choose(self, session: SessionDescription) -> tuple[int, Formats, list[tuple[int, CodecSpec]]]:
+        """The audio line to talk on: the one in use, else the first that we can serve.
+
+        A line in use that the peer switched off (port 0) is still ours if there is no other: audio pauses.
+        """
+        in_use = self._index if self.negotiated is not None else None
+        candidates = list(enumerate(session.media))
+        if in_use is not None:
+            candidates.sort(key=lambda candidate: candidate[0] != in_use)
+        reason = "no audio in the offer"
+        paused: tuple[int, Formats, list[tuple[int, CodecSpec]]] | None = None
+        for index, media in candidates:
+            if media.kind != "audio":
+                continue
+            if media.protocol not in _PROTOCOLS:
+                reason = f"audio over {media.protocol[:40]} is not supported"
+                continue
+            formats = read_formats(media)
+            common = self._common(formats)
+            if not common:
+                reason = "no common codec in the offer"
+            elif not media.is_rejected:
+                return index, formats, common
+            elif index == in_use:
+                paused = index, formats, common
+            else:
+                reason = "the audio of the offer has port 0"
+        if paused is None:
+            raise NegotiationFailed(reason)
+        return paused
+
+    def _common(self, theirs: Formats) -> list[tuple[int, CodecSpec]]:
+        """Codecs of the offer that we have, most wanted first, with the offerer's numbers."""
+        ranks = {encoding_of(spec): rank for rank, spec in enumerate(self.capabilities.codecs)}
+        common = [entry for entry in theirs.codecs if encoding_of(entry[1]) in ranks]
+        if self.capabilities.prefer_ours:
+            common.sort(key=lambda entry: ranks[encoding_of(entry[1])])
+        return common
+
+    def _agree(
+        self,
+        session: SessionDescription,
+        media: MediaDescription,
+        ours: Formats,
+        theirs: Formats,
+        chosen: tuple[int, CodecSpec],
+        direction: Direction,
+        *,
+        mux: bool,
+    ) -> NegotiatedMedia:
+        """Put the two descriptions together; `direction` is what we asked for or want."""
+        connection = session.connection_of(media)
+        remote = _remote(connection, media)
+        if remote is not None and (":" in remote.host) != (":" in self._local.host):
+            raise NegotiationFailed(f"{remote.host} cannot be reached from {self._local.host}")
+        wanted = session.direction_of(media)
+        if connection is not None and connection.is_unspecified:
+            wanted &= Direction.SENDONLY
+        if media.is_rejected:
+            wanted = Direction.INACTIVE
+        mux = mux and media.attribute("rtcp-mux") is not None
+        number, spec = chosen
+        rate = spec.clock_rate_hz
+        return NegotiatedMedia(
+            remote=remote,
+            remote_rtcp=remote if mux or remote is None else _remote_rtcp(media, remote),
+            codec=spec,
+            send_payload_type=number,
+            receive_payload_type=next(n for n, s in ours.codecs if s.matches(spec.name, rate, spec.channels)),
+            receive_codecs=ours.codecs,
+            direction=direction & wanted.reversed,
+            remote_direction=wanted,
+            ptime_ms=_ptime(media, self.capabilities.ptime_ms),
+            fmtp=media.fmtp(number),
+            dtmf_send_payload_type=theirs.events.get(rate) if rate in ours.events else None,
+            dtmf_receive_payload_type=ours.events.get(rate) if rate in theirs.events else None,
+            cn_send_payload_type=theirs.noises.get(rate) if rate in ours.noises else None,
+            cn_receive_payload_type=ours.noises.get(rate) if rate in theirs.noises else None,
+            rtcp_mux=mux,
+        )
+
+    def _describe(
+        self, formats: tuple[str, str], direction: Direction, *, mux: bool, rejected: bool = False
+    ) -> bytes:
+        """Our description. A template, not a SessionDescription: a dial makes one for every target."""
+        host, port = self._local
+        family = "IP6" if ":" in host else "IP4"
+        numbers, lines = formats
+        rtcp = f"a=rtcp:{self._rtcp_port}\r\n" if self._rtcp_port and not mux else ""
+        muxed = "a=rtcp-mux\r\n" if mux else ""
+        protocol = self._lines[self._index].protocol
+        audio = (
+            f"m=audio 0 {protocol} {numbers}\r\n"
+            if rejected
+            else f"m=audio {port} {protocol} {numbers}\r\n{lines}{rtcp}{muxed}a={direction.value}\r\n"
+        )
+        if len(self._lines) > 1:
+            media = [f"m={kind} 0 {proto} {fmts}\r\n" for kind, proto, fmts in self._lines]
+            media[self._index] = audio
+            audio = "".join(media)
+        body = f"s=-\r\nc=IN {family} {host}\r\nt=0 0\r\n{audio}"
+        if body != self._body:
+            self._version += 1
+            self._body = body
+        text = f"v=0\r\no=- {self._session_id} {self._version} IN {family} {host}\r\n{body}"
+        return text.encode("utf-8", "surrogateescape")
+
+
+def _read(sdp: bytes) -> SessionDescription:
+    try:
+        return SessionDescription.parse(sdp)
+    except SdpError as error:
+        raise NegotiationFailed(error.reason, error.status) from error
+
+
+def _ptime(media: MediaDescription, ours_ms: int) -> int:
+    """The packet time the peer wants to receive, in whole tens; ours if it does not say (RFC 3264 §5.1)."""
+    lowest, highest = _PTIME_RANGE_MS
+    longest = media.max_ptime_ms or highest
+    wanted = min(media.ptime_ms or ours_ms, longest)
+    return int(max(lowest, min(wanted, highest)) // 10 * 10)
+
+
+def _remote(connection: Connection | None, media: MediaDescription) -> Address | None:
+    """Where the peer wants its RTP, None if nowhere."""
+    if media.is_rejected:
+        return None
+    if connection is None:
+        raise NegotiationFailed("no c= line for the audio", 400)
+    if connection.is_unspecified:
+        return None
+    return Address(_unicast(connection.address), media.port)
+
+
+def _remote_rtcp(media: MediaDescription, remote: Address) -> Address:
+    """a=rtcp (RFC 3605), else the next port; nonsense counts as absent."""
+    fields = (media.attribute("rtcp") or "").split()
+    if fields and fields[0].isascii() and fields[0].isdigit() and len(fields[0]) < 6:
+        port = int(fields[0])
+        host = remote.host
+        if len(fields) >= 4:
+            try:
+                host = _unicast(fields[3])
+            except NegotiationFailed:
+                host = remote.host
+        if 0 < port < 65536:
+            return Address(host, port)
+    # Port 65535 has no successor; RTCP then goes nowhere useful, but stays a valid address.
+    return Address(remote.host, min(remote.port + 1, 65535))
+
+
+def _unicast(address: str) -> str:
+    """A numeric unicast address, in the form the socket layer uses. Names are not looked up."""
+    if ":" in address:
+        try:
+            parsed = IPv6Address(address.partition("%")[0])
+        except AddressValueError as error:
+            raise NegotiationFailed(f"not an IPv6 address: {address[:60]!r}", 400) from error
+        if parsed.is_multicast:
+            raise NegotiationFailed("multicast media is not supported")
+        return str(parsed)
+    parts = address.split(".")
+    if len(parts) != 4 or not all(
+        part.isascii() and part.isdigit() and len(part) < 4 and int(part) < 256 for part in parts
+    ):
+        raise NegotiationFailed(f"c= is not a numeric unicast address: {address[:60]!r}")
+    if int(parts[0]) >= 224:
+        raise NegotiationFailed("multicast and broadcast media are not supported")
+    return ".".join([str(int(part)) for part in parts])
