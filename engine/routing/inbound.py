@@ -1,0 +1,94 @@
+"""Calls that come in: who may send them, and whom the dialled number rings."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+
+from engine.config import RouteConfig, SourceConfig, TargetConfig
+from engine.dial.request import Credentials, DialRequest, Target, TargetType
+from engine.errors import ConfigError, Rejected
+
+__all__ = ["InboundRoutes", "Sources"]
+
+_REMEMBERED = 4096
+
+
+class Sources:
+    """The peers whose calls we take; everybody else is a stranger."""
+
+    __slots__ = ("_known", "_networks")
+
+    def __init__(self, configs: Iterable[SourceConfig]) -> None:
+        self._networks = [
+            (ipaddress.ip_network(address, strict=False), config.name)
+            for config in configs
+            for address in config.addresses
+        ]
+        self._known: dict[str, str | None] = {}
+
+    def name_of(self, host: str) -> str | None:
+        """The source an address belongs to, None for a stranger. `host`: numeric, without brackets."""
+        if host not in self._known:
+            if len(self._known) > _REMEMBERED:  # a flood from forged addresses must not fill the memory
+                self._known.clear()
+            self._known[host] = self._look_up(host)
+        return self._known[host]
+
+    def _look_up(self, host: str) -> str | None:
+        try:
+            address = ipaddress.ip_address(host.partition("%")[0])
+        except ValueError:
+            return None
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return next((name for network, name in self._networks if address in network), None)
+
+
+class InboundRoutes:
+    """Dialled number (and source) to the dial it starts."""
+
+    __slots__ = ("_routes",)
+
+    def __init__(self, configs: Iterable[RouteConfig]) -> None:
+        """Raises ConfigError for a route whose dial could never be started."""
+        self._routes: list[tuple[re.Pattern[str], str, DialRequest]] = []
+        for i, config in enumerate(configs):
+            pattern = re.compile(".*".join(map(re.escape, config.number.split("*"))))
+            self._routes.append((pattern, config.source, _request(config, f"route[{i}]")))
+
+    def find(self, number: str, source: str) -> DialRequest | None:
+        """The dial of the first route that fits; None: nobody lives there."""
+        for pattern, wanted_source, request in self._routes:
+            if (not wanted_source or wanted_source == source) and pattern.fullmatch(number):
+                return request
+        return None
+
+
+def _request(config: RouteConfig, key: str) -> DialRequest:
+    try:
+        return DialRequest(
+            targets=tuple(_target(target) for target in config.targets),
+            caller_id=config.caller_id,
+            headers=config.headers,
+            timeout_s=config.timeout_s,
+            time_limit_s=config.time_limit_s,
+            answer_on_bridge=config.answer_on_bridge,
+            dial_music=config.dial_music,
+        )
+    except Rejected as error:
+        raise ConfigError(key, error.reason) from error
+
+
+def _target(config: TargetConfig) -> Target:
+    address = {"phone": config.number, "sip": config.sip_uri, "user": config.name}[config.type]
+    credentials = Credentials(config.username, config.password) if config.username else None
+    return Target(
+        TargetType(config.type),
+        address,
+        trunk=config.trunk,
+        credentials=credentials,
+        headers=config.headers,
+        proxy=config.proxy,
+    )
