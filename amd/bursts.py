@@ -1,0 +1,425 @@
+"""Bursts of tone: where one began and ended, which lines it has, how its frequency ran.
+
+A burst is recognised backwards. While something tonal sounds, nothing is decided; when it falls silent (or
+has lasted longer than any beep), the steps kept in a short history are walked back from the end for as long
+as they carry the same line, and then one long spectrum of the samples in between tells lines apart that 40 ms
+cannot (440 and 480 Hz, a vowel's harmonics). Speech that runs straight into a beep, or over it, is walked past.
+This module names nothing: `beep.py` and `tones.py` do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from enum import Enum
+from itertools import pairwise
+from statistics import fmean, median, median_low, pvariance
+from typing import Final, NamedTuple
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from amd.features import SILENCE_DBOV, Step
+from amd.params import FRAME, SAMPLE_RATE_HZ
+
+__all__ = ["LONGEST_BEEP_STEPS", "Burst", "BurstTracer", "Course"]
+
+LONGEST_BEEP_STEPS: Final = 104
+"""2.08 s: whatever sounds longer is no beep and is looked at while it still sounds."""
+_RING: Final = 16384 + 1024
+"""Samples kept: the longest beep and what surrounds it."""
+_FALL_DB: Final = 8.0
+_LINE: Final = 0.5
+"""A step with so much of its energy in one line sounds tonal..."""
+_TONALITY: Final = 0.8
+"""...or with so much in three."""
+_FAINTEST_DBOV: Final = -48.0
+_GAP_STEPS: Final = 3
+"""Steps without the line that a burst may contain: one lost packet touches up to three windows."""
+_BLOCK: Final = 80
+
+
+class Course(Enum):
+    """How the strongest line ran."""
+
+    STEADY = "steady"
+    GLIDE = "glide"
+    STEPS = "steps"
+
+
+class Burst(Struct, frozen=True):
+    """A tone, before anybody says what it means."""
+
+    start_sample: int
+    end_sample: int
+    """Of a tone that still sounds: what has been heard of it."""
+    course: Course
+    frequencies_hz: tuple[float, ...]
+    """Steady: its lines, strongest first. Otherwise the strongest line's stations in order of time."""
+    parts: tuple[float, ...]
+    """Steady: energy of each line, as part of the band's."""
+    pieces: int
+    """Changes of station plus one; 1 for a steady burst and a glide."""
+    level_dbov: float
+    variance_hz2: float
+    swing_db: float
+    """Largest change of the strongest line's level from one step to the next, in the middle of the burst."""
+    contiguous: bool
+    """Another tone led into it without a gap."""
+    is_over: bool
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the burst, to about 5 ms."""
+        return (self.end_sample - self.start_sample) / SAMPLE_RATE_HZ
+
+    @property
+    def purity(self) -> float:
+        """Part of the energy that its lines explain."""
+        return sum(self.parts)
+
+
+class _Mark(NamedTuple):
+    """What the history keeps of a step."""
+
+    end_sample: int
+    level_dbov: float
+    lines: tuple[tuple[float, float], ...]
+    tonal: bool
+    tonality: float
+
+    def line_near(self, hz: float, tolerance_hz: float) -> tuple[float, float] | None:
+        for line in self.lines:
+            if abs(line[0] - hz) <= tolerance_hz:
+                return line
+        return None
+
+
+class BurstTracer:
+    """Steps in, bursts out; bounded: 2.2 s of samples and of marks."""
+
+    __slots__ = ("_consumed", "_history", "_hz", "_level", "_ring", "_run", "_since", "_told", "_written")
+
+    def __init__(self) -> None:
+        self._history: deque[_Mark] = deque(maxlen=LONGEST_BEEP_STEPS + 8)
+        self._ring = np.zeros(_RING, np.int16)
+        self._written = 0
+        self._hz = 0.0
+        self._level = SILENCE_DBOV
+        self._since = -1
+        """Steps since the last tonal one; −1: nothing tonal lately."""
+        self._run = 0
+        """Steps the present tone has lasted on one frequency."""
+        self._told = False
+        self._consumed = 0
+        """End of the latest burst that was handed out whole."""
+
+    @property
+    def is_sounding(self) -> bool:
+        """Something tonal sounds, or just stopped and is not judged yet."""
+        return self._since >= 0
+
+    @property
+    def run_steps(self) -> int:
+        """Steps that the present tone has kept its frequency."""
+        return self._run
+
+    def push(self, step: Step, newest: NDArray[np.int16]) -> Burst | None:
+        """Hear one step (`newest`: its 160 samples). A burst comes when it has ended, or got too long."""
+        at = self._written % _RING
+        if at + FRAME <= _RING:
+            self._ring[at : at + FRAME] = newest
+        else:
+            cut = _RING - at
+            self._ring[at:] = newest[:cut]
+            self._ring[: FRAME - cut] = newest[cut:]
+        self._written += FRAME
+        lines = step.lines
+        tonal = bool(
+            lines
+            and (lines[0][1] >= _LINE or step.tonality >= _TONALITY)
+            and step.level_dbov > _FAINTEST_DBOV
+        )
+        self._history.append(_Mark(step.end_sample, step.level_dbov, lines, tonal, step.tonality))
+        if tonal:
+            return self._goes_on(step)
+        if self._since < 0 or step.is_lost:
+            return None
+        self._since += 1
+        if self._has_fallen_silent():
+            burst = self._look_back()
+            if burst is not None:
+                self._consumed = burst.end_sample
+            self._close()
+            return burst
+        if self._since > _GAP_STEPS:
+            self._close()
+        return None
+
+    def _goes_on(self, step: Step) -> Burst | None:
+        hz, part = step.lines[0]
+        if self._since < 0 or abs(hz - self._hz) > 0.02 * self._hz:
+            self._run, self._told = 0, False
+        self._run += 1
+        self._since = 0
+        self._hz = hz
+        level = step.level_dbov + 10.0 * math.log10(part)
+        # The peak of the last steps: the window that holds only the end of the tone reads too low.
+        self._level = max(level, self._level - 1.0)
+        if self._run > LONGEST_BEEP_STEPS and not self._told:
+            self._told = True
+            return self._look_back(is_over=False)
+        return None
+
+    def _close(self) -> None:
+        self._since = -1
+        self._run = 0
+        self._level = SILENCE_DBOV
+
+    def _has_fallen_silent(self) -> bool:
+        """Gone from each of the latest three blocks of 10 ms: one lost packet empties only two."""
+        blocks = self._samples(self._written - 3 * _BLOCK, self._written).reshape(3, _BLOCK)
+        levels = _line_level(blocks, self._hz)
+        return float(levels.max()) <= self._level - _FALL_DB
+
+    def _samples(self, start: int, end: int) -> NDArray[np.float64]:
+        index = np.arange(start, end) % _RING
+        return self._ring[index].astype(np.float64)
+
+    # -- the look back ------------------------------------------------------------------------------------
+
+    def _look_back(self, *, is_over: bool = True) -> Burst | None:
+        path = self._path()
+        if len(path) < 2:
+            return None
+        course, path, stations, pieces, contiguous = _course(path)
+        if course is None:
+            return None
+        first, last = path[0].end_sample, path[-1].end_sample
+        offset = self._written - self._history[-1].end_sample
+        start_hz = stations[0]
+        end_hz = stations[-1]
+        start = self._edge(first + offset - 2 * FRAME, first + offset, start_hz, rising=True) - offset
+        end = last
+        if is_over:
+            end = (
+                self._edge(last + offset - 4 * FRAME, last + offset + 2 * FRAME, end_hz, rising=False)
+                - offset
+            )
+        core = path[1:-1] or path
+        levels = [m.level_dbov for m in core]
+        swing = max((abs(b - a) for a, b in pairwise(levels)), default=0.0)
+        if course is Course.STEADY:
+            found = self._long_look(start + offset, end + offset, stations[0])
+            if found is None:
+                return None
+            frequencies, parts = found
+        else:
+            frequencies = stations
+            parts = (median(m.tonality for m in core),)
+        variance = _variance(core, course, stations)
+        level = 10.0 * math.log10(fmean(10.0 ** (v / 10.0) for v in levels))
+        return Burst(
+            start, end, course, frequencies, parts, pieces, level, variance, swing, contiguous, is_over
+        )
+
+    def _path(self) -> list[_Mark]:
+        """The tonal steps that end the history, in order of time; short gaps are bridged."""
+        path: list[_Mark] = []
+        missed = 0
+        for mark in reversed(self._history):
+            if mark.end_sample <= self._consumed:
+                break
+            if mark.tonal or (path and _carries(mark, path[-1])):
+                path.append(mark)
+                missed = 0
+            elif path:
+                missed += 1
+                if missed > _GAP_STEPS:
+                    break
+        path.reverse()
+        return path
+
+    def _edge(self, start: int, end: int, hz: float, *, rising: bool) -> int:
+        """Where in [start, end) the line begins or ends: half of its amplitude, to 2.5 ms."""
+        start = max(start, self._written - _RING + FRAME, 0)
+        end = min(end, self._written)
+        if end - start < 2 * _BLOCK:
+            return start if rising else end
+        hop = 20
+        samples = self._samples(start, end)
+        count = (len(samples) - _BLOCK) // hop + 1
+        blocks = np.lib.stride_tricks.sliding_window_view(samples, _BLOCK)[::hop][:count]
+        levels = _line_level(blocks, hz)
+        above = np.flatnonzero(levels >= levels.max() - 6.0)
+        # A block reads half the amplitude when half of it holds the line.
+        return start + int(above[0] if rising else above[-1]) * hop + _BLOCK // 2
+
+    def _long_look(
+        self, start: int, end: int, hz: float
+    ) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Lines of the steady burst in [start, end): (Hz, part of the energy in 200–3500 Hz) each."""
+        margin = min(_BLOCK, (end - start) // 6)
+        start, end = max(start + margin, end - 4096, self._written - _RING + FRAME, 0), end - margin
+        n = end - start
+        if n < 2 * _BLOCK:
+            return None
+        size = max(1024, 1 << (n - 1).bit_length())
+        power = np.abs(np.fft.rfft(self._samples(start, end) * np.hanning(n + 2)[1:-1], size)) ** 2
+        bin_hz = SAMPLE_RATE_HZ / size
+        lo, hi = round(200 / bin_hz), round(3500 / bin_hz)
+        band = power[lo:hi]
+        total = float(band.sum())
+        if total <= 0.0:
+            return None
+        apart = max(2.2 * SAMPLE_RATE_HZ / n, 14.0)
+        near = max(1, round(apart / bin_hz))
+        rest = band.copy()
+        lines: list[tuple[float, float]] = []
+        for _ in range(5):
+            k = int(rest.argmax())
+            part = float(rest[max(k - near, 0) : k + near + 1].sum()) / total
+            if part < 0.004 or (lines and part < 0.004 * lines[0][1]):
+                break
+            lines.append((_peak_hz(power, k + lo, bin_hz), part))
+            rest[max(k - near, 0) : k + near + 1] = 0.0
+        if not lines:
+            return None
+        if all(abs(f - hz) > max(12.0, 0.015 * hz) for f, _ in lines[:2]):
+            return None
+        return tuple(f for f, _ in lines), tuple(p for _, p in lines)
+
+
+def _carries(mark: _Mark, later: _Mark) -> bool:
+    """`mark` is not tonal itself (speech above the tone) but has the later step's line at its level."""
+    hz, part = later.lines[0]
+    line = mark.line_near(hz, max(10.0, 0.012 * hz))
+    if line is None:
+        return False
+    here = mark.level_dbov + 10.0 * math.log10(line[1])
+    there = later.level_dbov + 10.0 * math.log10(part)
+    return abs(here - there) < 4.0
+
+
+def _course(path: list[_Mark]) -> tuple[Course | None, list[_Mark], tuple[float, ...], int, bool]:
+    """(course, the steps that belong to it, stations, pieces, whether another tone led into it)."""
+    tail = _steady_tail(path)
+    before = path[: len(path) - len(tail)]
+    steady_hz = median_low([m.lines[0][0] for m in tail[1:-1] or tail])
+    if len(before) <= 2:
+        return Course.STEADY, tail, (steady_hz,), 1, False
+    glide = _glide_tail(path)
+    if len(glide) >= 5 and len(glide) > len(tail):
+        first, last = glide[0].lines[0][0], glide[-1].lines[0][0]
+        return Course.GLIDE, glide, (first, last), 1, len(path) - len(glide) > 4
+    stepped, stations, pieces = _steps_tail(path)
+    if pieces >= 2:
+        return Course.STEPS, stepped, stations, pieces, len(path) - len(stepped) > 4
+    pure_before = sum(m.lines[0][1] > 0.75 for m in before[-8:])
+    if len(tail) < 2:
+        return None, tail, (steady_hz,), 1, True
+    return Course.STEADY, tail, (steady_hz,), 1, pure_before >= 3
+
+
+def _steady_tail(path: list[_Mark]) -> list[_Mark]:
+    """The steps at the end of `path` that carry one line."""
+    # Not a mean: two lines of one height take turns at being the strongest.
+    hz = median_low([m.lines[0][0] for m in path[-5:-1]] or [path[-1].lines[0][0]])
+    tolerance = max(10.0, 0.012 * hz)
+    start = len(path)
+    missed = 0
+    for i in range(len(path) - 1, -1, -1):
+        mark = path[i]
+        if mark.line_near(hz, tolerance) is not None:
+            start = i
+            missed = 0
+            continue
+        elsewhere = mark.lines[0][1] > 0.85 and abs(mark.lines[0][0] - hz) > 0.05 * hz
+        missed += 1
+        # The last window of a tone holds a click and reads far off; so may two after a lost packet.
+        if missed > (1 if elsewhere and i < len(path) - 2 else 2):
+            break
+    return path[min(start, len(path) - 1) :]
+
+
+def _glide_tail(path: list[_Mark]) -> list[_Mark]:
+    """The steps at the end whose strongest line moves on a straight path."""
+    end = len(path) - 1 if len(path) > 5 else len(path)
+    start = end - 1
+    hz = [m.lines[0][0] for m in path]
+    slope: float | None = None
+    while start > 0:
+        change = hz[start] - hz[start - 1]
+        if abs(change) < 2.0 or abs(change) > 120.0:
+            break
+        if slope is not None and abs(change - slope) > max(8.0, 0.5 * abs(slope)):
+            break
+        slope = change if slope is None else 0.8 * slope + 0.2 * change
+        start -= 1
+    return path[start:end]
+
+
+def _steps_tail(path: list[_Mark]) -> tuple[list[_Mark], tuple[float, ...], int]:
+    """Stations the line visits, backwards from the end, each held for at least two clean steps."""
+    stations: list[float] = []
+    held = 0
+    missed = 0
+    start = len(path) - 1
+    pieces = 0
+    station = 0.0
+    for i in range(len(path) - 1, -1, -1):
+        hz, part = path[i].lines[0]
+        if part < 0.75:
+            missed += 1
+            if missed > 2:
+                break
+            continue
+        if held and abs(hz - station) <= max(10.0, 0.012 * station):
+            held += 1
+            missed = 0
+            if held == 2:
+                pieces += 1
+                if all(abs(station - s) > max(10.0, 0.015 * s) for s in stations):
+                    stations.append(station)
+            if held >= 2:
+                start = i
+        else:
+            if held == 1:
+                missed += 1
+                if missed > 2:
+                    break
+            station, held = hz, 1
+    stations.reverse()
+    return path[max(start - 1, 0) :], tuple(stations), pieces if len(stations) >= 2 else 0
+
+
+def _variance(core: list[_Mark], course: Course, stations: tuple[float, ...]) -> float:
+    """Variance of the strongest line around its station (or, of a glide, around the straight path)."""
+    hz = [m.lines[0][0] for m in core]
+    if course is Course.GLIDE:
+        n = len(hz)
+        ideal = [hz[0] + (hz[-1] - hz[0]) * i / max(n - 1, 1) for i in range(n)]
+        return pvariance([a - b for a, b in zip(hz, ideal, strict=True)])
+    off = [min((f - s for s in stations), key=abs) for f in hz]
+    near = sorted((d for d in off if abs(d) < 25.0), key=abs) or off
+    if len(near) >= 10:
+        near = near[: len(near) * 17 // 20]  # a lost packet spoils up to three windows
+    return pvariance(near) if len(near) > 1 else 0.0
+
+
+def _line_level(blocks: NDArray[np.float64], hz: float) -> NDArray[np.float64]:
+    """dBov of the line at `hz` in each row."""
+    n = blocks.shape[1]
+    phase = np.exp(-2j * np.pi * hz / SAMPLE_RATE_HZ * np.arange(n))
+    amplitude = np.abs(blocks @ phase) * 2.0 / n
+    level: NDArray[np.float64] = 20.0 * np.log10(amplitude / math.sqrt(2.0) / 32768.0 + 1e-9)
+    return level
+
+
+def _peak_hz(power: NDArray[np.float64], k: int, bin_hz: float) -> float:
+    if not 0 < k < len(power) - 1:
+        return k * bin_hz
+    a, b, c = (math.log(float(p) + 1e-12) for p in power[k - 1 : k + 2])
+    bend = a - 2.0 * b + c
+    return (k + (0.5 * (a - c) / bend if bend < 0.0 else 0.0)) * bin_hz
