@@ -15,6 +15,8 @@ from engine.sip.syntax import is_token, split_list
 __all__ = ["MAX_HEADERS", "Headers", "canonical_name"]
 
 MAX_HEADERS = 256
+_MAX_LINES = 4 * MAX_HEADERS  # folded lines included
+_WHITE_SPACE = (" ", "\t")
 
 _COMPACT = {
     "a": "accept-contact",
@@ -90,13 +92,15 @@ class Headers:
 
     @classmethod
     def from_lines(cls, lines: list[str]) -> Headers:
-        """Index received lines, unfolded and without line ends. ParseError if there are more than 256.
+        """Index received lines, without line ends. ParseError if there are more than 256 fields.
+
+        A line that begins with white space continues the one before (§7.3.1); the break counts as one space.
 
         A line without a colon says nothing to anybody and is passed over (§16.3: ignore what is malformed and
         not needed); an answerable call is worth more than a clean peer.
         """
-        if len(lines) > MAX_HEADERS:
-            raise ParseError(f"more than {MAX_HEADERS} header fields", status=513)
+        if len(lines) > _MAX_LINES:
+            raise ParseError(f"more than {_MAX_LINES} lines", status=513)
         headers = cls.__new__(cls)
         fields = headers._fields = []
         first = headers._first = {}
@@ -105,6 +109,9 @@ class Headers:
             name, colon, value = line.partition(":")
             key = find_key(name)
             if key is None:
+                if line[:1] in _WHITE_SPACE:
+                    headers._continue(line)
+                    continue
                 if not colon:
                     continue
                 name = name.rstrip(" \t")
@@ -113,7 +120,21 @@ class Headers:
             fields.append((key, name, value))
             if key not in first:
                 first[key] = value
+        if len(fields) > MAX_HEADERS:
+            raise ParseError(f"more than {MAX_HEADERS} header fields", status=513)
         return headers
+
+    def _continue(self, line: str) -> None:
+        """Append a folded line to the field before it. Behind the start line there is none, and it means
+        nothing."""
+        more = line.strip(" \t")
+        if not more or not self._fields:
+            return
+        key, name, value = self._fields[-1]
+        joined = f"{value} {more}" if value else more
+        self._fields[-1] = (key, name, joined)
+        if not any(field[0] == key for field in self._fields[:-1]):
+            self._first[key] = joined
 
     def get(self, name: str) -> str | None:
         """The first field line's value, verbatim."""

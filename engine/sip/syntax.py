@@ -36,7 +36,7 @@ MAX_PORT = 65535
 
 def is_token(text: str) -> bool:
     """Whether `text` is a `token` of RFC 3261 §25.1 (not empty)."""
-    return bool(text) and _TOKEN.issuperset(text)
+    return (text.isalnum() and text.isascii()) or (bool(text) and _TOKEN.issuperset(text))
 
 
 def is_host(text: str) -> bool:

@@ -18,6 +18,7 @@ from engine.sip.syntax import NO_PARAMS, Params, format_host, is_host, parse_hos
 __all__ = ["SipUri", "TelUri", "escape_user", "make_sip_uri", "parse_uri", "unescape"]
 
 _USER_SAFE = "-_.!~*'()&=+$,;?/"
+_NOT_IN_A_URI = frozenset([*map(chr, range(33)), "\x7f", "<", ">", '"'])
 _PARAMS_THAT_MUST_MATCH = ("user", "ttl", "method", "maddr", "transport")
 
 
@@ -54,7 +55,7 @@ class SipUri(msgspec.Struct, frozen=True):
         scheme = scheme.lower()
         if not colon or (scheme != "sip" and scheme != "sips"):
             raise ParseError(f"not a SIP URI: {text[:80]!r}")
-        if any(character <= " " or character in '<>"' for character in rest):
+        if not _NOT_IN_A_URI.isdisjoint(rest):
             raise ParseError(f"white space or quoting inside a URI: {text[:80]!r}")
         user = password = None
         at = rest.find("@")
