@@ -80,6 +80,14 @@ class SipConfig(_Table, frozen=True):
     name_servers: tuple[str, ...] = ()
     """`address:port` of DNS servers; empty: those of the machine."""
 
+    def dns_servers(self) -> tuple[tuple[str, int], ...]:
+        """`name_servers`, taken apart."""
+        servers = [
+            ListenAddress.parse(f"udp:{text}", f"sip.name_servers[{i}]")
+            for i, text in enumerate(self.name_servers)
+        ]
+        return tuple((server.host, server.port) for server in servers)
+
     def listeners(self) -> tuple[ListenAddress, ...]:
         return tuple(ListenAddress.parse(text, f"sip.listen[{i}]") for i, text in enumerate(self.listen))
 
@@ -92,7 +100,7 @@ class MediaConfig(_Table, frozen=True):
     advertise: str = ""
     """The address written into SDP, when it differs from `listen`."""
     ports: str = "20000-29999"
-    """First and last UDP port; each call leg takes an even port for RTP and the odd one above it for RTCP."""
+    """First and last UDP port; a leg takes an even port for RTP and the next for RTCP. Empty: any port."""
     codecs: tuple[str, ...] = ("PCMU", "PCMA")
     """Offer order."""
     ptime_ms: int = 20
@@ -102,6 +110,9 @@ class MediaConfig(_Table, frozen=True):
     """What a caller hears while we ring: us, eu or uk."""
 
     def port_range(self) -> tuple[int, int]:
+        """First and last port; (0, 0): the kernel chooses."""
+        if not self.ports:
+            return 0, 0
         match = re.fullmatch(r"(\d{1,5})-(\d{1,5})", self.ports.replace(" ", ""))
         first, last = (int(match[1]), int(match[2])) if match else (0, 0)
         if not 1024 <= first < last <= 65535:
@@ -287,6 +298,7 @@ def _check(config: Config) -> None:
     if not config.sip.listen:
         raise ConfigError("sip.listen", "needs at least one entry")
     config.sip.listeners()
+    config.sip.dns_servers()
     config.media.port_range()
     _require_ip(config.media.listen, "media.listen")
     for key, address in (

@@ -13,7 +13,6 @@ from engine.legs.inbound_leg import InboundLeg
 from engine.legs.services import LegServices
 from engine.legs.sip_leg import SipLeg
 from engine.routing.branches import Router
-from engine.routing.identity import NOBODY
 from media import AudioCapabilities
 
 __all__ = ["SipLegFactory"]
@@ -37,7 +36,7 @@ class SipLegFactory:
 
     def legs_for(self, target: Target, request: DialRequest, parent: ParentLeg | None) -> Sequence[Leg]:
         """The legs that ring for one target; what cannot be routed is one leg that fails at once (DV-25)."""
-        caller = parent.identity if isinstance(parent, InboundLeg) else NOBODY
+        caller = parent.identity if isinstance(parent, InboundLeg) else None
         routed = self._router.route(target, request, caller)
         if isinstance(routed, LegFailure):
             return (UnroutedLeg(new_call_sid(), routed, self._services.endpoint.now),)

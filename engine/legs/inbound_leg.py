@@ -113,13 +113,22 @@ class InboundLeg(CallLeg):
 
     # -- verbs of the application -----------------------------------------------------------------------
 
-    def hang_up(self, status: int = 480, reason: str = "", *, reason_header: str = "") -> None:
+    def hang_up(
+        self,
+        status: int = 480,
+        reason: str = "",
+        *,
+        reason_header: str = "",
+        retry_after_s: int | None = None,
+    ) -> None:
         """BYE if the call was answered, else the final response `status`. Any number of times."""
         if self._gone is not None:
             return
         now = self._services.endpoint.now()
         if self._invite.state is InviteState.PROCEEDING:
-            headers = (("Reason", reason_header),) if reason_header else ()
+            headers = [("Reason", reason_header)] if reason_header else []
+            if retry_after_s is not None:
+                headers.append(("Retry-After", str(retry_after_s)))
             self._invite.reject(now, status, reason, headers)
         else:
             self._invite.hang_up(now, reason_header)

@@ -6,20 +6,24 @@ lowest first (DV-21): the trunk's own, identity copied from the caller, the dial
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
 from engine.dial.failure import LegFailure
+from engine.dial.identity import CallerIdentity, present
 from engine.dial.request import DialRequest, Target, TargetType
 from engine.routing.directory import Directory
-from engine.routing.identity import CallerIdentity, from_header, identity_headers
+from engine.routing.identity import from_header
 from engine.routing.trunks import Trunk, Trunks
 from engine.sip.errors import ParseError
 from engine.sip.types import Credentials, InviteParams
 from engine.sip.uri import SipUri
 
 __all__ = ["Branch", "Router"]
+
+_NOBODY = "dial-engine"
+"""From user of a dial that nobody gave a number to."""
 
 
 class Branch(Struct, frozen=True):
@@ -42,7 +46,7 @@ class Router:
         self._own_host = own_host
 
     def route(
-        self, target: Target, request: DialRequest, caller: CallerIdentity
+        self, target: Target, request: DialRequest, caller: CallerIdentity | None
     ) -> Sequence[Branch] | LegFailure:
         """All branches of one target, or why it cannot be reached (DV-25)."""
         match target.type:
@@ -69,60 +73,39 @@ class Router:
         self,
         target: Target,
         request: DialRequest,
-        caller: CallerIdentity,
+        caller: CallerIdentity | None,
         uri: str,
         *,
         to: str | None = None,
         trunk: Trunk | None = None,
     ) -> Branch:
-        own = target.from_
-        host = trunk.config.from_domain if trunk and trunk.config.from_domain else self._own_host()
-        is_trusted = trunk is not None and trunk.config.trusted
+        settings = trunk.config if trunk else None
+        identity = present(
+            request,
+            target,
+            caller,
+            is_trusted=settings is not None and settings.trusted,
+            default_user=_NOBODY,
+        )
         proxy = target.proxy or request.proxy
         params = InviteParams(
             target=uri,
-            from_=from_header(
-                caller,
-                caller_id=request.caller_id,
-                caller_name=request.caller_name,
-                host=host,
-                user=own.user if own else "",
-                from_host=own.host if own else "",
-            ),
+            from_=from_header(identity, (settings and settings.from_domain) or self._own_host()),
             to=to,
-            headers=_merge(
-                trunk.config.headers.items() if trunk else (),
-                identity_headers(
-                    caller,
-                    caller_id=request.caller_id,
-                    forward=request.forward_pai,
-                    is_trusted=is_trusted,
-                ),
-                request.headers.items(),
-                target.headers.items(),
+            headers=request.headers_for(
+                target, settings.headers.items() if settings else (), identity.headers
             ),
             credentials=_credentials(target, trunk),
             route=(_loose(proxy),) if proxy else (),
             timers=trunk.timers if trunk else None,
         )
-        return Branch(params, request.codecs or (trunk.config.codecs if trunk else ()))
+        return Branch(params, request.codecs or (settings.codecs if settings else ()))
 
 
 def _credentials(target: Target, trunk: Trunk | None) -> tuple[Credentials, ...]:
     if target.credentials is not None:
         return (Credentials(target.credentials.username, target.credentials.password),)
     return trunk.credentials if trunk else ()
-
-
-def _merge(*layers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Later layers replace a field of earlier ones, whatever its case; one layer may repeat a field."""
-    merged: dict[str, list[tuple[str, str]]] = {}
-    for layer in layers:
-        fresh: dict[str, list[tuple[str, str]]] = {}
-        for name, value in layer:
-            fresh.setdefault(name.lower(), []).append((name, value))
-        merged.update(fresh)
-    return tuple(pair for pairs in merged.values() for pair in pairs)
 
 
 def _loose(proxy: str) -> str:

@@ -1,0 +1,114 @@
+"""Calls a PBX sends us: admitted by source, routed by number, dialled, and properly ended.
+
+One `InboundLeg` and one dial per call. When the dial is over and nothing follows it, the caller gets the
+final response of section 9, or a BYE if the call was answered.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import structlog
+
+from engine.dial.dial import Happening, Observer
+from engine.dial.manager import DialManager
+from engine.dial.request import InvalidRequest
+from engine.dial.result import DialResult
+from engine.errors import Overloaded
+from engine.ids import new_call_sid
+from engine.legs.inbound_leg import InboundLeg
+from engine.legs.services import LegServices
+from engine.routing.inbound import InboundRoutes, Sources
+from engine.sip.errors import ParseError
+from engine.sip.events import IncomingCall
+from engine.sip.uri import SipUri, TelUri, parse_uri
+from media import NegotiationFailed, PortsExhausted
+
+__all__ = ["InboundCalls"]
+
+_log = structlog.get_logger(__name__)
+
+
+class InboundCalls:
+    """Takes every call that comes in; nothing here waits."""
+
+    __slots__ = ("_dials", "_legs", "_routes", "_services", "_sources", "refused")
+
+    def __init__(
+        self, services: LegServices, dials: DialManager, sources: Sources, routes: InboundRoutes
+    ) -> None:
+        self._services = services
+        self._dials = dials
+        self._sources = sources
+        self._routes = routes
+        self._legs: set[InboundLeg] = set()
+        self.refused: Counter[int] = Counter()
+        """Calls refused before a dial began, by status."""
+
+    def take(self, incoming: IncomingCall) -> None:
+        """Answer, route or refuse one new call."""
+        source = self._sources.name_of(incoming.flow.remote.host)
+        if source is None:
+            # Strangers are told as little as possible, and cost as little as possible.
+            self._refuse(incoming, 403, "Forbidden")
+            return
+        number = _dialled_number(incoming)
+        request = self._routes.find(number, source)
+        if request is None:
+            _log.info("no route for call", source=source, number=number)
+            self._refuse(incoming, 404, "Not Found")
+            return
+        try:
+            leg = InboundLeg(new_call_sid(), self._services, incoming)
+        except NegotiationFailed as error:
+            _log.info("offer refused", source=source, reason=error.reason)
+            self._refuse(incoming, error.status, "")
+            return
+        except PortsExhausted as error:
+            _log.warning("call refused", source=source, reason=str(error))
+            self._refuse(incoming, 503, "Service Unavailable", retry_after_s=1)
+            return
+        try:
+            self._dials.start(request, leg, observer=self._finisher(leg))
+        except Overloaded as error:
+            leg.hang_up(503, "Service Unavailable", retry_after_s=max(1, round(error.retry_after_s)))
+        except InvalidRequest as error:
+            _log.error("route cannot be dialled", source=source, reason=error.reason)
+            leg.hang_up(500, "Server Internal Error")
+        else:
+            self._legs.add(leg)
+
+    def close(self) -> None:
+        """Let go of every caller; the dials end with them."""
+        for leg in tuple(self._legs):
+            leg.hang_up(503, "Service Unavailable")
+
+    def __len__(self) -> int:
+        return len(self._legs)
+
+    def _finisher(self, leg: InboundLeg) -> Observer:
+        def observe(happening: Happening) -> None:
+            if isinstance(happening, DialResult):
+                self._legs.discard(leg)
+                leg.hang_up(happening.response_to_caller())
+
+        return observe
+
+    def _refuse(
+        self, incoming: IncomingCall, status: int, reason: str, *, retry_after_s: int | None = None
+    ) -> None:
+        self.refused[status] += 1
+        headers = (("Retry-After", str(retry_after_s)),) if retry_after_s is not None else ()
+        incoming.call.reject(incoming.at, status, reason, headers)
+        self._services.endpoint.touch()
+
+
+def _dialled_number(incoming: IncomingCall) -> str:
+    """User part of the Request-URI, unescaped; the number of a tel: URI."""
+    try:
+        uri = parse_uri(incoming.request.uri)
+    except ParseError:
+        return ""
+    if isinstance(uri, TelUri):
+        return uri.number
+    return uri.decoded_user if isinstance(uri, SipUri) else ""
