@@ -145,8 +145,7 @@ class CallerGone(Struct, frozen=True):
 
 
 class HangUpRequested(Struct, frozen=True):
-    """Somebody other than the two parties wants the dial to end: API, Ctrl-C, live update, shutdown (DV-85).
-    """
+    """Somebody else wants the dial to end: API, Ctrl-C, live update, shutdown (DV-85)."""
 
     at: float
     cause: Cause = Cause.REQUESTED

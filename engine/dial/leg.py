@@ -88,8 +88,7 @@ class Leg(Protocol):
         """Begin to call. Does not raise: a failed start is a `LegEnded`."""
 
     def hang_up(self, cause: Cause) -> None:
-        """Let go. Returns at once, may be called in every state and any number of times; the first cause
-        counts."""
+        """Let go. Returns at once; at any time, any number of times; the first cause counts."""
 
 
 class ParentLeg(Protocol):
@@ -121,5 +120,4 @@ class ParentLeg(Protocol):
         """183 with SDP, so that audio can be sent to the unanswered caller; nothing if it was done before."""
 
     def answer(self) -> None:
-        """200 OK. If media is known at once `has_answered` is true on return, else `CallerAnswered` follows.
-        """
+        """200 OK. `has_answered` is true on return if media is known at once, or `CallerAnswered` follows."""

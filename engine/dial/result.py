@@ -1,5 +1,4 @@
-"""What a dial hands back: one result, final and immutable, with one entry per branch (sections 6.1 and 6.2).
-"""
+"""What a dial hands back: one result, final and immutable, one entry per branch (sections 6.1, 6.2)."""
 
 from __future__ import annotations
 
@@ -76,8 +75,7 @@ class DialResult(Struct, frozen=True):
         return next((record for record in self.legs if record.leg == leg), None)
 
     def response_to_caller(self, overrides: Mapping[int, int] | None = None) -> int:
-        """Section 9: the final response to a caller who is still unanswered when nothing follows this dial.
-        """
+        """Section 9: the final response to a caller still unanswered when nothing follows this dial."""
         return to_caller(self.dial_sip_status, self.termination_reason, overrides)
 
     def to_dict(self) -> dict[str, object]:

@@ -1,5 +1,4 @@
-"""A branch that fails at once: what a factory returns for an unknown trunk or an unregistered user (DV-25).
-"""
+"""A branch that fails at once: a factory returns it for an unknown trunk or an unregistered user (DV-25)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,552 @@
+"""The shell around a plan: one task, one inbox, one result.
+
+Legs, the caller, timers, screening and the API post events; the plan says what to do; this file does it. It
+decides nothing by itself except what must hold even when a plan or a leg has a bug: every leg is let go, the
+caller's leg is handed back, and there is exactly one result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from typing import Protocol, TypeAlias
+
+import structlog
+
+from engine.dial.branch import BranchNotes
+from engine.dial.bridge import CallerAudio, Joint, SilentAudio
+from engine.dial.events import (
+    AnswerCaller,
+    CallerAnswered,
+    CallerGone,
+    Command,
+    Connect,
+    Connected,
+    Deadline,
+    DeadlinePassed,
+    DialEvent,
+    Disconnect,
+    Finish,
+    HangUpLeg,
+    HangUpRequested,
+    LegAnswered,
+    LegEarlyMedia,
+    LegEnded,
+    LegRinging,
+    LegTrying,
+    MusicFailed,
+    OpenCallerEarlyMedia,
+    PlayMusic,
+    PlayRingback,
+    PresentEarlyMedia,
+    RingCaller,
+    Screen,
+    SetDeadline,
+    StartLeg,
+)
+from engine.dial.failure import internal_error
+from engine.dial.leg import Cause, EndedBy, Inbox, Leg, ParentLeg
+from engine.dial.outcome import BranchEnd, DialStatus, How, StatusMap, TerminationReason, Verdict
+from engine.dial.plan import Plan, RingAll
+from engine.dial.progress import CallerProgress
+from engine.dial.request import DialRequest, InvalidRequest, Target
+from engine.dial.result import DialResult
+from engine.dial.unrouted import UnroutedLeg
+from engine.ids import CallSid, DialId, new_call_sid, new_dial_id
+
+__all__ = ["Dial", "DialState", "Happening", "LegFactory", "Observer", "PlanFactory", "Screening"]
+
+log = structlog.get_logger(__name__)
+
+Happening: TypeAlias = DialEvent | Command | DialResult
+"""What an observer is told: every event, every command carried out, and in the end the result."""
+
+Observer = Callable[[Happening], None]
+
+PlanFactory = Callable[[DialRequest, Sequence[tuple[CallSid, Target]], StatusMap], Plan]
+"""Makes the plan over the legs of a request, in the order of the targets."""
+
+
+class LegFactory(Protocol):
+    """Routing as the dial sees it."""
+
+    def legs_for(self, target: Target, request: DialRequest, parent: ParentLeg | None) -> Sequence[Leg]:
+        """The legs that ring for one target, at least one: a user may have several registrations.
+
+        What cannot be routed is an `UnroutedLeg` with the failure of DV-25. Headers, identity and credentials
+        are made per leg, so that nothing of one branch appears on another (DV-20).
+        """
+
+
+class Screening(Protocol):
+    """Runs screening applications on answered callees (section 7)."""
+
+    def begin(self, leg: Leg, hook: str, inbox: Inbox) -> None:
+        """Start and return at once; one `Screened` is posted, unless `stop` came first."""
+
+    def stop(self, leg: Leg) -> None:
+        """The callee is being hung up; more than once does nothing more."""
+
+
+class DialState(StrEnum):
+    """For counting and for display."""
+
+    RINGING = "ringing"
+    TALKING = "talking"
+    ENDING = "ending"
+    ENDED = "ended"
+
+
+def ring_all(request: DialRequest, legs: Sequence[tuple[CallSid, Target]], status_map: StatusMap) -> Plan:
+    """The plan of the `dial` verb."""
+    return RingAll(
+        [leg for leg, _ in legs],
+        ring_timeout_s=request.timeout_s,
+        time_limit_s=request.time_limit_s,
+        screened=[leg for leg, target in legs if target.confirm_hook or request.confirm_hook],
+        status_map=status_map,
+    )
+
+
+_LEG_EVENTS = (LegTrying, LegRinging, LegEarlyMedia, LegAnswered, LegEnded)
+_DEFAULT_STATUS_MAP = StatusMap()
+
+
+class Dial:
+    """One request to reach somebody, from `run` to its result.
+
+    `parent` is the caller's leg, or None to originate. `post`, `hang_up` and `observe` may be called from the
+    event loop's thread at any time, also before and after `run`.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_audio",
+        "_branches",
+        "_connected_at",
+        "_deadlines",
+        "_decided_at",
+        "_early_media_open",
+        "_error",
+        "_factory",
+        "_inbox",
+        "_is_joining",
+        "_joint",
+        "_loop",
+        "_observers",
+        "_parent",
+        "_pending_sound",
+        "_plan",
+        "_plan_factory",
+        "_progress",
+        "_result",
+        "_screening",
+        "_started_at",
+        "_started_at_utc",
+        "_status_map",
+        "_timer",
+        "_waiters",
+        "_wake",
+        "_winner",
+        "id",
+        "request",
+    )
+
+    def __init__(
+        self,
+        request: DialRequest,
+        *,
+        legs: LegFactory,
+        parent: ParentLeg | None = None,
+        audio: CallerAudio | None = None,
+        screening: Screening | None = None,
+        status_map: StatusMap | None = None,
+        plan: PlanFactory = ring_all,
+        dial_id: DialId | None = None,
+    ) -> None:
+        """Raises InvalidRequest if the request asks for screening and there is none."""
+        if screening is None and request.needs_screening:
+            raise InvalidRequest("confirm_hook", "this engine has no screening to run it")
+        self.id = dial_id or new_dial_id()
+        self.request = request
+        self._factory = legs
+        self._parent = parent
+        self._audio: CallerAudio = audio or SilentAudio()
+        self._screening = screening
+        self._status_map = status_map or _DEFAULT_STATUS_MAP
+        self._plan_factory = plan
+        self._plan: Plan | None = None
+        self._progress: CallerProgress | None = None
+        self._branches: dict[CallSid, BranchNotes] = {}
+        self._inbox: deque[DialEvent] = deque()
+        self._wake: asyncio.Future[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadlines: dict[Deadline, float] = {}
+        self._joint: Joint | None = None
+        """What the caller hears."""
+        self._pending_sound: Command | None = None
+        """What the caller shall hear as soon as the caller's media is open."""
+        self._early_media_open = False
+        self._winner: Leg | None = None
+        self._is_joining = False
+        self._started_at = 0.0
+        self._started_at_utc = 0.0
+        self._connected_at: float | None = None
+        self._decided_at: float | None = None
+        self._error = ""
+        self._result: DialResult | None = None
+        self._waiters: list[asyncio.Future[DialResult]] = []
+        self._observers: list[Observer] = []
+
+    # --- for everybody
+
+    @property
+    def state(self) -> DialState:
+        if self._result is not None:
+            return DialState.ENDED
+        if self._decided_at is not None:
+            return DialState.ENDING
+        return DialState.RINGING if self._connected_at is None else DialState.TALKING
+
+    @property
+    def result(self) -> DialResult | None:
+        """None until it is final."""
+        return self._result
+
+    @property
+    def winner(self) -> Leg | None:
+        """The callee that was selected."""
+        return self._winner
+
+    def leg(self, leg: CallSid) -> Leg:
+        """A branch by its id; KeyError if this dial has no such branch."""
+        return self._branches[leg].leg
+
+    def post(self, event: DialEvent) -> None:
+        """Put an event into the inbox; returns at once. After the result it is dropped."""
+        if self._result is not None:
+            return
+        if type(event) is CallerGone:
+            # Overtakes, so that nobody is joined to a caller known to be gone (DV-34).
+            self._inbox.appendleft(event)
+        else:
+            self._inbox.append(event)
+        wake = self._wake
+        if wake is not None and not wake.done():
+            wake.set_result(None)
+
+    def hang_up(self, cause: Cause = Cause.REQUESTED) -> None:
+        """Ask the dial to end (DV-85). Returns at once; the result follows in the ordinary way."""
+        self.post(HangUpRequested(asyncio.get_running_loop().time(), cause))
+
+    def observe(self, observer: Observer) -> None:
+        """Call `observer` for everything that happens from now on, the result last."""
+        self._observers.append(observer)
+
+    async def wait(self) -> DialResult:
+        """The result, for others than the task that runs the dial; any number may wait."""
+        if self._result is not None:
+            return self._result
+        waiter: asyncio.Future[DialResult] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        return await waiter
+
+    # --- the task
+
+    async def run(self) -> DialResult:
+        """Carry the dial from start to result. Called once; raises nothing but its own cancellation."""
+        loop = self._loop = asyncio.get_running_loop()
+        inbox = self._inbox
+        self._started_at = loop.time()
+        self._started_at_utc = time.time()
+        try:
+            self._begin(loop)
+            while self._result is None:
+                while not inbox:
+                    self._wake = loop.create_future()
+                    await self._wake
+                self._handle(inbox.popleft())
+        except asyncio.CancelledError:
+            self._stop_now(loop.time())
+            raise
+        except Exception as error:  # noqa: BLE001  a bug of ours fails this dial and takes nothing else down
+            self._fail(error)
+        finally:
+            self._let_go()
+        assert self._result is not None
+        return self._result
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        parent, request = self._parent, self.request
+        for target in request.effective_targets:
+            for leg in self._make_legs(target):
+                self._branches[leg.id] = BranchNotes(leg, target)
+        if parent is not None:
+            self._progress = CallerProgress(
+                answer_on_bridge=request.answer_on_bridge,
+                dial_music=request.dial_music,
+                branches=len(self._branches),
+                is_caller_answered=parent.has_answered,
+            )
+            parent.attach(self)
+        self._plan = self._plan_factory(
+            request, [(leg, notes.target) for leg, notes in self._branches.items()], self._status_map
+        )
+        if self._progress is not None:
+            self._carry_out(self._progress.begin())
+        self._carry_out(self._plan.begin(self._started_at))
+
+    def _make_legs(self, target: Target) -> Sequence[Leg]:
+        try:
+            legs = self._factory.legs_for(target, self.request, self._parent)
+            if legs:
+                return legs
+            problem = "no legs were made for the target"
+        except Exception as error:
+            log.exception("cannot make legs", dial=self.id, to=target.address)
+            problem = repr(error)
+        assert self._loop is not None
+        return (UnroutedLeg(new_call_sid(), internal_error(problem), self._loop.time),)
+
+    def _handle(self, event: DialEvent) -> None:
+        if isinstance(event, _LEG_EVENTS):
+            self._branches[event.leg].note(event)
+        elif isinstance(event, CallerAnswered):
+            self._on_caller_answered()
+        elif isinstance(event, MusicFailed):
+            log.warning("dial music failed", dial=self.id, reason=event.reason)
+        elif isinstance(event, Connected) and self._decided_at is None:
+            self._connected_at = event.at
+        if self._observers:
+            self._publish(event)
+        if self._progress is not None:
+            self._carry_out(self._progress.handle(event))
+        assert self._plan is not None
+        self._carry_out(self._plan.handle(event))
+
+    # --- commands
+
+    def _carry_out(self, commands: Iterable[Command]) -> None:
+        for command in commands:
+            match command:
+                case SetDeadline():
+                    self._set_deadline(command.deadline, command.at)
+                case StartLeg():
+                    self._start(self._branches[command.leg].leg)
+                case HangUpLeg():
+                    self._hang_up_leg(self._branches[command.leg], command.cause)
+                case Connect():
+                    self._connect(self._branches[command.leg].leg)
+                case Screen():
+                    self._screen(self._branches[command.leg])
+                case Disconnect():
+                    self._progress = None
+                    self._decided_at = self._now()
+                    self._silence()
+                case Finish():
+                    self._finish(command.verdict)
+                case RingCaller():
+                    self._caller.ring()
+                case OpenCallerEarlyMedia():
+                    self._caller.open_early_media()
+                    self._early_media_open = True
+                case AnswerCaller():
+                    self._caller.answer()
+                case PlayRingback() | PlayMusic() | PresentEarlyMedia():
+                    self._sound(command)
+            if self._observers:
+                self._publish(command)
+
+    def _start(self, leg: Leg) -> None:
+        try:
+            leg.start(self)
+        except Exception as error:
+            log.exception("leg failed to start", dial=self.id, leg=leg.id)
+            self.post(LegEnded(leg.id, self._now(), EndedBy.ENGINE, failure=internal_error(repr(error))))
+
+    def _hang_up_leg(self, notes: BranchNotes, cause: Cause) -> None:
+        if notes.cause is None:
+            notes.cause = cause
+        if self._screening is not None:
+            self._screening.stop(notes.leg)
+        try:
+            notes.leg.hang_up(cause)
+        except Exception:
+            log.exception("leg failed to hang up", dial=self.id, leg=notes.leg.id)
+
+    def _screen(self, notes: BranchNotes) -> None:
+        assert self._screening is not None
+        self._screening.begin(notes.leg, notes.target.confirm_hook or self.request.confirm_hook, self)
+
+    def _connect(self, leg: Leg) -> None:
+        self._winner = leg
+        self._progress = None
+        parent = self._parent
+        if parent is not None and not parent.has_answered:
+            self._is_joining = True
+            parent.answer()
+            if not parent.has_answered:
+                return  # CallerAnswered, or CallerGone, follows
+        self._join(leg)
+
+    def _join(self, leg: Leg) -> None:
+        self._is_joining = False
+        self._silence()
+        if self._parent is not None:
+            self._joint = self._audio.join(self._parent, leg)
+        self.post(Connected(leg.id, self._now()))
+
+    def _on_caller_answered(self) -> None:
+        if self._is_joining and self._winner is not None and self._decided_at is None:
+            self._join(self._winner)
+        elif self._pending_sound is not None:
+            self._sound(self._pending_sound)
+
+    def _sound(self, command: Command) -> None:
+        """Let the caller hear this in place of what it hears now."""
+        caller = self._caller
+        self._silence()
+        if not (caller.has_answered or self._early_media_open):
+            self._pending_sound = command
+            return
+        match command:
+            case PlayRingback():
+                self._joint = self._audio.ringback(caller)
+            case PlayMusic():
+                self._joint = self._audio.music(caller, command.url, self._on_music_failed)
+            case PresentEarlyMedia():
+                self._joint = self._audio.join(caller, self._branches[command.leg].leg)
+
+    def _silence(self) -> None:
+        self._pending_sound = None
+        joint, self._joint = self._joint, None
+        if joint is not None:
+            joint.close()
+
+    def _on_music_failed(self, reason: str) -> None:
+        self.post(MusicFailed(self._now(), reason))
+
+    def _finish(self, verdict: Verdict) -> None:
+        if self._result is not None:
+            return
+        plan_ends = {} if self._plan is None or self._error else {end.leg: end for end in self._plan.ends()}
+        legs = tuple(
+            notes.record(plan_ends.get(leg) or BranchEnd(leg, How.INTERNAL, 500), self._status_map)
+            for leg, notes in self._branches.items()
+        )
+        now = self._now()
+        decided_at = now if self._decided_at is None else self._decided_at
+        connected_at = decided_at if self._connected_at is None else self._connected_at
+        self._result = DialResult(
+            dial_id=self.id,
+            dial_status=verdict.dial_status,
+            dial_sip_status=verdict.sip_status,
+            termination_reason=verdict.termination_reason,
+            legs=legs,
+            leg=verdict.leg,
+            ended_by=verdict.ended_by,
+            started_at_utc=self._started_at_utc,
+            ring_s=connected_at - self._started_at,
+            talk_s=decided_at - connected_at,
+            warnings=self.request.warnings,
+            error=self._error,
+        )
+
+    # --- time
+
+    def _now(self) -> float:
+        assert self._loop is not None
+        return self._loop.time()
+
+    def _set_deadline(self, deadline: Deadline, at: float | None) -> None:
+        # One timer for the earliest of them. A deadline that is cancelled or moved away leaves the timer as
+        # it is: it finds nothing due and is set anew, cheaper than a cancelled timer in the loop's heap.
+        if at is None:
+            self._deadlines.pop(deadline, None)
+            return
+        self._deadlines[deadline] = at
+        self._arm(at)
+
+    def _arm(self, at: float) -> None:
+        timer = self._timer
+        if timer is not None:
+            if timer.when() <= at:
+                return
+            timer.cancel()
+        assert self._loop is not None
+        self._timer = self._loop.call_at(at, self._on_timer)
+
+    def _on_timer(self) -> None:
+        assert self._timer is not None
+        due, self._timer = self._timer.when(), None
+        for deadline in [each for each, at in self._deadlines.items() if at <= due]:
+            del self._deadlines[deadline]
+            self.post(DeadlinePassed(deadline, self._now()))
+        if self._deadlines:
+            self._arm(min(self._deadlines.values()))
+
+    # --- the end, in every case
+
+    @property
+    def _caller(self) -> ParentLeg:
+        assert self._parent is not None, "a plan without a caller ordered something for the caller"
+        return self._parent
+
+    def _stop_now(self, at: float) -> None:
+        """The task is being cancelled: the same as a request to hang up, without waiting for goodbyes."""
+        if self._result is not None or self._plan is None:
+            return
+        try:
+            self._handle(HangUpRequested(at, Cause.SHUTDOWN))
+            self._handle(DeadlinePassed(Deadline.SETTLE, at))
+        except Exception as error:  # noqa: BLE001  the cancellation goes on in any case
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._result is not None:
+            return
+        log.error("dial failed by a bug", dial=self.id, exc_info=error)
+        self._error = repr(error)
+        leg = self._winner.id if self._winner is not None else next(iter(self._branches), None)
+        self._finish(Verdict(DialStatus.FAILED, 500, TerminationReason.ALL_FAILED, leg))
+
+    def _let_go(self) -> None:
+        """Leave nothing behind: no timer, no sound, no leg, no waiter."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._deadlines.clear()
+        cause = Cause.ENGINE_ERROR if self._error else Cause.NORMAL
+        for notes in self._branches.values():
+            if notes.end is None and notes.cause is None:
+                self._hang_up_leg(notes, cause)
+        try:
+            self._silence()
+            if self._parent is not None:
+                self._parent.detach()
+        except Exception:
+            log.exception("caller's leg not handed back", dial=self.id)
+        result = self._result
+        if result is None:  # cancelled before it began
+            self._finish(Verdict(DialStatus.NO_ANSWER, 487, TerminationReason.CALLER_GONE, None))
+            result = self._result
+        assert result is not None
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(result)
+        self._waiters.clear()
+        if self._observers:
+            self._publish(result)
+            self._observers.clear()
+        self._inbox.clear()
+
+    def _publish(self, happening: Happening) -> None:
+        for observer in self._observers:
+            try:
+                observer(happening)
+            except Exception:
+                log.exception("observer failed", dial=self.id)
