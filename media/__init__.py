@@ -15,8 +15,9 @@ from media.events import (
 from media.negotiate import AudioCapabilities, NegotiatedMedia, NegotiationFailed
 from media.plane import MediaConfig, MediaPlane
 from media.ports import PortRange, PortsExhausted
+from media.recording import Recording
 from media.rtp import RtpStatistics
-from media.stream import MediaStream, Recording, Tap
+from media.stream import MediaStream, Tap
 
 __all__ = [
     "AudioCapabilities",

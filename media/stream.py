@@ -2,34 +2,84 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from media.audio import Pcm, Source
-from media.events import StreamEvent
-from media.negotiate import AudioCapabilities, NegotiatedMedia
+from media.dtmf import DigitHeard, DtmfReceiver
+from media.events import (
+    DtmfMethod,
+    DtmfReceived,
+    DtmfUndeliverable,
+    MediaResumed,
+    MediaStarted,
+    MediaTimeout,
+    PlaybackEnded,
+    RemoteGoodbye,
+    StreamEvent,
+)
+from media.negotiate import Address, AudioCapabilities, NegotiatedMedia, Negotiator
+from media.port import RtpPort
+from media.receiver import AudioReceiver
+from media.recording import Recording
+from media.resample import Resampler
 from media.rtp import RtpStatistics
+from media.sdp import Direction
+from media.sender import AudioSender
+from media.transports import SocketAddress, UdpTransport
 
 if TYPE_CHECKING:
     from media.plane import MediaPlane
 
-__all__ = ["MediaStream", "Recording", "Tap"]
+__all__ = ["Joint", "MediaStream", "Tap"]
 
 Tap = Callable[[Pcm], None]
-"""Called with received audio, int16[n] mono, on the loop; must not block and must not keep a lock on the
-array.
+"""Called with received audio, int16[n] mono, on the loop; must not block. The array is shared: do not
+write to it.
 """
 
+DIGITS = frozenset("0123456789*#ABCD")
+_KEEPALIVE_S = 15.0
+"""RFC 6263 §4.6 asks for one packet per 15 s."""
 
-class Recording:
-    """A recording in progress."""
 
-    __slots__ = ()
+class Joint(Protocol):
+    """What a bridge is to its streams."""
 
-    async def stop(self) -> None:
-        """Finish the file; idempotent. Raises OSError if it could not be written."""
-        raise NotImplementedError
+    def renegotiated(self, stream: MediaStream) -> None:
+        """A new agreement is in force."""
+        ...
+
+    def heard(self, stream: MediaStream, pcm: Pcm, at: float) -> None:
+        """Decoded audio, asked for by `stream.decode_for_bridge`."""
+        ...
+
+    def digit(self, stream: MediaStream, digit: DigitHeard) -> None:
+        """A complete digit came as telephone-event."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class _Listener:
+    """A tap at its own sample rate."""
+
+    __slots__ = ("_resampler", "sample_rate_hz", "tap")
+
+    def __init__(self, tap: Tap, sample_rate_hz: int) -> None:
+        self.tap = tap
+        self.sample_rate_hz = sample_rate_hz
+        self._resampler: Resampler | None = None
+
+    def hear(self, pcm: Pcm, sample_rate_hz: int) -> None:
+        if sample_rate_hz != self.sample_rate_hz:
+            if self._resampler is None or self._resampler.from_hz != sample_rate_hz:
+                self._resampler = Resampler(sample_rate_hz, self.sample_rate_hz)
+            pcm = self._resampler.push(pcm)
+        self.tap(pcm)
 
 
 class MediaStream:
@@ -37,25 +87,91 @@ class MediaStream:
     there.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_bridge_decodes",
+        "_clock_running",
+        "_closed",
+        "_digit_pending",
+        "_digits_in",
+        "_handlers",
+        "_is_silent",
+        "_listeners",
+        "_negotiator",
+        "_plane",
+        "_port",
+        "_receiver",
+        "_recordings",
+        "_sender",
+        "_silent_since",
+        "_transport",
+        "joint",
+        "label",
+    )
+
     def __init__(self, plane: MediaPlane, capabilities: AudioCapabilities, label: str = "") -> None:
         """Raises PortsExhausted."""
-        raise NotImplementedError
+        self.label = label
+        self.joint: Joint | None = None
+        """The open bridge this stream is in. Set by the bridge."""
+        self._plane = plane
+        self._transport = UdpTransport(plane.ports, plane.poller)
+        self._negotiator = Negotiator(
+            capabilities,
+            Address(plane.config.advertised or plane.config.host, self._transport.port),
+            session_id=random.getrandbits(62),
+        )
+        self._port = RtpPort(
+            self._transport,
+            on_latched=self._latched,
+            on_goodbye=self._goodbye,
+            cname=plane.cname,
+            relatch_after_s=plane.config.relatch_after_s,
+        )
+        self._port.sink = self.observe
+        self._sender = AudioSender(self._port, self._source_ended)
+        self._receiver: AudioReceiver | None = None
+        self._listeners: list[_Listener] = []
+        self._recordings: list[Recording] = []
+        self._handlers: list[Callable[[StreamEvent], None]] = []
+        self._digits_in: DtmfReceiver | None = None
+        self._digit_pending = False
+        self._bridge_decodes = False
+        self._clock_running = False
+        self._is_silent = False
+        self._silent_since = 0.0
+        self._closed = False
+
+    def __repr__(self) -> str:
+        media = self.negotiated
+        what = f"{media.codec.rtpmap} {media.direction} to {self._port.remote}" if media else "no agreement"
+        return f"<MediaStream {self.label or id(self)} port {self.port}: {what}>"
 
     # -- offer and answer -------------------------------------------------------------------------------
 
     @property
     def port(self) -> int:
         """Local RTP port."""
-        raise NotImplementedError
+        return self._transport.port
+
+    @property
+    def rtp(self) -> RtpPort:
+        """The packets below; for bridges."""
+        return self._port
+
+    @property
+    def sender(self) -> AudioSender:
+        """The stream's own voice; for bridges."""
+        return self._sender
 
     @property
     def negotiated(self) -> NegotiatedMedia | None:
         """The agreement in force; None before the first."""
-        raise NotImplementedError
+        return self._negotiator.negotiated
 
     def create_offer(self) -> bytes:
         """An SDP offer, first or again (re-INVITE), with the present wish to hold or not."""
-        raise NotImplementedError
+        return self._negotiator.create_offer()
 
     def receive_answer(self, sdp: bytes) -> NegotiatedMedia:
         """The answer to the last offer: audio may flow from now on, early media included.
@@ -63,75 +179,256 @@ class MediaStream:
         May be called again for the same offer (183 then 200, or another fork); the last one holds.
         Raises NegotiationFailed; what was agreed before still stands.
         """
-        raise NotImplementedError
+        media = self._negotiator.receive_answer(sdp)
+        self._apply(media)
+        return media
 
     def receive_offer(self, sdp: bytes) -> bytes:
         """The answer to the peer's offer, first or again. Raises NegotiationFailed(status 400 or 488)."""
-        raise NotImplementedError
+        answer, media = self._negotiator.receive_offer(sdp)
+        self._apply(media)
+        return answer
 
     def withdraw_offer(self) -> None:
         """The peer refused our last offer (488, 491): everything is as it was before."""
-        raise NotImplementedError
+        self._negotiator.withdraw_offer()
 
     def hold(self) -> bytes:
         """The offer that puts the peer on hold (sendonly: it may hear music, we do not listen)."""
-        raise NotImplementedError
+        self._negotiator.direction = Direction.SENDONLY
+        return self._negotiator.create_offer()
 
     def resume(self) -> bytes:
         """The offer that ends our hold."""
-        raise NotImplementedError
+        self._negotiator.direction = Direction.SENDRECV
+        return self._negotiator.create_offer()
 
     @property
     def is_holding(self) -> bool:
         """We asked the peer to be silent."""
-        raise NotImplementedError
+        return not self._negotiator.direction.receives
 
     @property
     def is_held(self) -> bool:
         """The peer put us on hold: it does not listen."""
-        raise NotImplementedError
+        media = self.negotiated
+        return media is not None and media.is_held_by_remote
+
+    def _apply(self, media: NegotiatedMedia) -> None:
+        if self._closed:
+            return
+        now = time.monotonic()
+        self._port.configure(media, now)
+        self._sender.configure(media)
+        self._receiver = None
+        self._digits_in = DtmfReceiver(media.codec.clock_rate_hz)
+        self._digit_pending = False
+        self._silent_since = now
+        self._plane.watch(self)
+        self._changed()
+        if self.joint is not None:
+            self.joint.renegotiated(self)
+
+    def _changed(self) -> None:
+        """Whatever decides who is decoded and who speaks: let the clock and the bridge know."""
+        media = self.negotiated
+        listening = bool(self._listeners) or self._bridge_decodes
+        if not listening or media is None or not media.can_receive:
+            self._receiver = None
+        elif self._receiver is None:
+            self._receiver = AudioReceiver(media)
+        self._port.is_watched = self._receiver is not None or self._digit_pending
+        self._port.is_taken = self._sender.is_busy
+        needs_clock = (
+            not self._closed and media is not None and (self._receiver is not None or self._sender.is_busy)
+        )
+        if needs_clock != self._clock_running:
+            self._clock_running = needs_clock
+            if needs_clock:
+                self._plane.clock.add(self._tick)
+            else:
+                self._plane.clock.remove(self._tick)
 
     # -- saying -----------------------------------------------------------------------------------------
 
     def play(self, source: Source) -> None:
         """Say `source` in place of whatever is being said; ends with PlaybackEnded. A bridge pauses
         meanwhile.
+
+        May be called before there is an agreement: it then begins with it.
         """
-        raise NotImplementedError
+        if self._closed:
+            return
+        self._sender.play(source, time.monotonic())
+        self._changed()
 
     def stop_playing(self) -> None:
         """Within one packet time. Nothing playing: nothing happens."""
-        raise NotImplementedError
+        self._sender.stop(time.monotonic())
+        self._changed()
 
     def send_dtmf(self, digits: str, *, duration_ms: int = 120, gap_ms: int = 80) -> None:
         """Queue digits (0-9 * # A-D); RFC 4733 events where negotiated, else DtmfUndeliverable per digit.
 
         Raises ValueError for anything that is no digit.
         """
-        raise NotImplementedError
+        digits = digits.upper()
+        if not DIGITS.issuperset(digits):
+            raise ValueError(f"not DTMF digits: {digits!r}")
+        if self._closed or not digits:
+            return
+        media = self.negotiated
+        if media is not None and media.dtmf_send_payload_type is not None and media.can_send:
+            self._sender.send_digits(digits, duration_ms, gap_ms)
+            self._changed()
+            return
+        now = time.monotonic()
+        for digit in digits:
+            self._emit(DtmfUndeliverable(digit, duration_ms, now))
+
+    def _source_ended(self, interrupted: bool, at: float) -> None:
+        self._emit(PlaybackEnded(interrupted, at))
 
     # -- hearing ----------------------------------------------------------------------------------------
 
     def add_tap(self, tap: Tap, *, sample_rate_hz: int = 8000) -> None:
-        """Hear what the peer says, in order, gaps concealed, in pieces of one packet time."""
-        raise NotImplementedError
+        """Hear what the peer says, in order, gaps concealed, in pieces of 20 ms."""
+        if not self._closed:
+            self._listeners.append(_Listener(tap, sample_rate_hz))
+            self._changed()
 
     def remove_tap(self, tap: Tap) -> None:
         """Unknown is fine. May be called from within a tap."""
-        raise NotImplementedError
+        self._listeners = [listener for listener in self._listeners if listener.tap != tap]
+        self._changed()
 
-    def record(self, path: Path | str) -> Recording:
+    def record(self, path: Path | str, *, sample_rate_hz: int = 8000) -> Recording:
         """Record what the peer says to a WAV file. Raises OSError if the file cannot be made."""
-        raise NotImplementedError
+        recording = Recording(path, sample_rate_hz)
+        self.keep(recording)
+        return recording
+
+    def keep(self, recording: Recording, channel: int = 0) -> None:
+        """Be recorded; the file is finished when this stream closes, at the latest."""
+        recording.follow(self, channel)
+        self._recordings.append(recording)
+
+    def decode_for_bridge(self, wanted: bool) -> None:
+        """The bridge transcodes and wants what the peer says as Pcm. For bridges."""
+        if wanted != self._bridge_decodes:
+            self._bridge_decodes = wanted
+            self._changed()
+
+    def observe(
+        self,
+        buffer: bytearray,
+        start: int,
+        end: int,
+        marked_type: int,
+        sequence: int,
+        timestamp: int,
+        at: float,
+    ) -> None:
+        """A `PacketSink`: what the stream itself learns from a packet."""
+        media = self.negotiated
+        if media is None:
+            return
+        payload_type = marked_type & 0x7F
+        if payload_type == media.dtmf_receive_payload_type:
+            self._event_packet(buffer[start:end], timestamp, at)
+            return
+        if self._digit_pending and self._digits_in is not None:
+            self._digit_done(self._digits_in.audio_resumed(timestamp), at)
+        if self._receiver is not None:
+            self._receiver.push(payload_type, sequence, timestamp, bytes(buffer[start:end]), at)
+
+    def _event_packet(self, payload: bytearray, timestamp: int, at: float) -> None:
+        if self._digits_in is None or len(payload) < 2:
+            return
+        # Until its end is seen, audio has to be looked at as well: it tells that the end was lost.
+        self._digit_pending = not payload[1] & 0x80
+        self._port.is_watched = self._digit_pending or self._receiver is not None
+        self._digit_done(self._digits_in.push(payload, timestamp), at)
+
+    def _digit_done(self, digit: DigitHeard | None, at: float) -> None:
+        if digit is None:
+            return
+        self._digit_pending = False
+        self._port.is_watched = self._receiver is not None
+        if self.joint is not None:
+            self.joint.digit(self, digit)
+        self._emit(DtmfReceived(digit.digit, round(digit.duration_ms), DtmfMethod.EVENT, at))
+
+    # -- the clock --------------------------------------------------------------------------------------
+
+    def _tick(self, at: float) -> None:
+        receiver = self._receiver
+        if receiver is not None:
+            pcm = receiver.pull()
+            for listener in tuple(self._listeners):
+                listener.hear(pcm, receiver.sample_rate_hz)
+            if self._bridge_decodes and self.joint is not None:
+                self.joint.heard(self, pcm, at)
+        if self._sender.is_busy and not self._sender.tick(at):
+            self._changed()
+
+    def housekeeping(self, now: float, rtp_timeout_s: float | None, *, rtcp: bool) -> None:
+        """Reports, keep-alive, silence. Called by the plane about twice a second."""
+        media = self.negotiated
+        if media is None:
+            return
+        if rtcp:
+            self._port.report_if_due(now)
+        if media.can_send and now - self._port.sending.last_at > _KEEPALIVE_S:
+            self._sender.say_silence(now)
+        if not media.can_receive:
+            self._silent_since = now
+            return
+        heard_at = max(self._port.last_heard_at, self._silent_since)
+        is_silent = rtp_timeout_s is not None and now - heard_at >= rtp_timeout_s
+        if is_silent != self._is_silent:
+            self._is_silent = is_silent
+            self._emit(MediaTimeout(now - heard_at, now) if is_silent else MediaResumed(now))
+
+    def _latched(self, source: SocketAddress, at: float) -> None:
+        self._emit(MediaStarted((source[0], source[1]), at))
+
+    def _goodbye(self, at: float) -> None:
+        self._emit(RemoteGoodbye(at))
+
+    # -- the owner --------------------------------------------------------------------------------------
 
     def on_event(self, handler: Callable[[StreamEvent], None]) -> None:
         """Call `handler` for everything that happens here; several may listen, in order of arrival."""
-        raise NotImplementedError
+        self._handlers.append(handler)
+
+    def _emit(self, event: StreamEvent) -> None:
+        for handler in tuple(self._handlers):
+            handler(event)
 
     def statistics(self) -> RtpStatistics:
         """Both directions, so far; also after `close`."""
-        raise NotImplementedError
+        return self._port.statistics()
 
     def close(self) -> None:
-        """Give everything back; idempotent. Sends an RTCP BYE if packets ever flowed."""
-        raise NotImplementedError
+        """Give everything back; idempotent. Sends an RTCP BYE if packets ever flowed.
+
+        Recordings of this stream are finished by the plane.
+        """
+        if self._closed:
+            return
+        now = time.monotonic()
+        self._closed = True
+        if self.joint is not None:
+            self.joint.close()
+        self._sender.stop(now)
+        for recording in self._recordings:
+            self._plane.finish(recording)
+        self._listeners.clear()
+        self._bridge_decodes = False
+        self._changed()
+        if self._plane.config.rtcp:
+            self._port.say_goodbye(now)
+        self._port.close()
+        self._plane.forget(self)
+        self._handlers.clear()

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import select
-import socket
 from collections.abc import Callable
 from typing import Protocol
 
@@ -243,14 +242,3 @@ class UdpTransport:
 
 def _drop(buffer: bytearray, size: int, source: SocketAddress) -> None:
     """The handler before `open` and after `close`."""
-
-
-def is_numeric(host: str) -> bool:
-    """Whether `sendto` can take the host without asking DNS, which would block the loop."""
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, host)
-        except OSError:
-            continue
-        return True
-    return False
