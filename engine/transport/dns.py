@@ -28,7 +28,6 @@ _MAX_TTL_S = 86400.0
 _MAX_NEGATIVE_TTL_S = 300.0
 _NEGATIVE_TTL_S = 30.0  # absence without a SOA that tells how long
 _FAILURE_TTL_S = 2.0
-_MAX_CACHED = 10_000
 
 
 class Naptr(NamedTuple):
@@ -106,16 +105,25 @@ class DnsPython:
 class CachedDns:
     """A `DnsClient` that remembers and coalesces. Belongs to one loop; `close()` ends what is in flight."""
 
-    __slots__ = ("_cache", "_client", "_clock", "_in_flight", "asked")
+    __slots__ = ("_cache", "_client", "_clock", "_in_flight", "_max_entries")
 
-    def __init__(self, client: DnsClient, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        client: DnsClient,
+        clock: Callable[[], float] | None = None,
+        *,
+        max_entries: int = 10_000,
+    ) -> None:
         """`clock` gives monotonic seconds; by default the running loop's."""
         self._client = client
         self._clock = clock
+        self._max_entries = max_entries
         self._cache: dict[tuple[str, str], tuple[float, Answer]] = {}
         self._in_flight: dict[tuple[str, str], asyncio.Task[Answer]] = {}
-        self.asked = 0
-        """Questions that went to the client."""
+
+    @property
+    def entry_count(self) -> int:
+        return len(self._cache)
 
     async def query(self, name: str, kind: str) -> Answer:
         key = (name.lower().rstrip("."), kind)
@@ -137,7 +145,6 @@ class CachedDns:
 
     async def _ask(self, key: tuple[str, str]) -> Answer:
         try:
-            self.asked += 1
             answer = await self._client.query(*key)
             self._remember(key, answer)
             return answer
@@ -146,9 +153,9 @@ class CachedDns:
 
     def _remember(self, key: tuple[str, str], answer: Answer) -> None:
         now = self._now()
-        if len(self._cache) >= _MAX_CACHED:
+        if len(self._cache) >= self._max_entries:
             self._cache = {k: entry for k, entry in self._cache.items() if entry[0] > now}
-            if len(self._cache) >= _MAX_CACHED:
+            if len(self._cache) >= self._max_entries:
                 self._cache.clear()
         self._cache[key] = (now + answer.ttl_s, answer)
 

@@ -41,7 +41,13 @@ class Link(Protocol):
         """Send now, or queue within bounds. Never blocks; failures come back as `flow_failed`."""
 
     def close(self) -> None:
-        """Close every socket at once. Idempotent."""
+        """Take no more input, and close. Idempotent."""
+
+    async def wait_closed(self) -> None:
+        """After `close`: return when no socket, task or timer is left; takes at most half a second."""
+
+    def describe(self) -> str:
+        """Live connections, one per line; empty when there is none."""
 
 
 class Counters:

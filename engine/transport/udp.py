@@ -20,6 +20,7 @@ __all__ = ["UdpLink"]
 _BATCH = 64  # datagrams per turn of the loop: others get their turn after about a millisecond
 _MAX_DATAGRAM = 65536
 _SOCKET_BUFFER = 4 * 1024 * 1024  # the kernel caps it at net.core.rmem_max
+_LONGEST_KEEP_ALIVE = 4  # CRLF CRLF, or the single byte some send to keep a NAT open: not answered over UDP
 _MAX_QUEUED = 1024
 _MAX_FLOWS = 8192
 # Errors of a send that say nothing about the peer: the message is lost as on any bad day, and retransmitted.
@@ -108,6 +109,12 @@ class UdpLink:
         self._queue.clear()
         self._socket.close()
 
+    async def wait_closed(self) -> None:
+        """A datagram socket has nothing to wait for."""
+
+    def describe(self) -> str:
+        return f"{len(self._queue)} datagrams wait on {self._bound}" if self._queue else ""
+
     def _read(self) -> None:
         receive = self._socket.recvfrom_into
         user = self._user
@@ -120,6 +127,9 @@ class UdpLink:
                 break
             except OSError:  # a queued error, reported once; it says nothing about what there is to read
                 self._drain_errors()
+                continue
+            if size <= _LONGEST_KEEP_ALIVE:
+                self._counters.keep_alives += 1
                 continue
             user.message_received(bytes(self._view[:size]), self._flow_of(peer))
             if self._socket.fileno() < 0:  # the user closed us
