@@ -179,10 +179,9 @@ def error_response(
     error: ParseError, source: tuple[str, int] | None = None, to_tag: str = ""
 ) -> Response | None:
     """The answer to a request that could not be parsed, from what could be read of it; None if it gets none:
-    it was no request, was an ACK (§17: an ACK is never answered), or has no Via, From, To, Call-ID or
-    CSeq."""
+    it was no request, was an ACK (§17: never answered), or has no Via. What else is missing stays missing."""
     broken = error.request
-    if broken is None or broken.method == "ACK" or not all(name in broken.headers for name in _ECHOED):
+    if broken is None or broken.method == "ACK" or "via" not in broken.headers:
         return None
     phrase = REASON_PHRASES.get(error.status, "Bad Request")
     detail = "".join(c if c.isascii() and c.isprintable() else "?" for c in str(error))[:120]
@@ -192,10 +191,9 @@ def error_response(
             _complete_via(headers, broken, source)
         has_tag = bool(broken.to_tag)
     except ParseError:
-        # The Via or To is what cannot be read. Echoed as it came, the response can still be matched by the
-        # peer.
+        # The Via or To is what cannot be read. Echoed as it came, the peer can still match the response.
         has_tag = ";tag=" in (headers.get("to") or "").lower()
-    if to_tag and not has_tag:
+    if to_tag and not has_tag and "to" in headers:
         headers.extend_first("To", f";tag={to_tag}")
     headers.add("Content-Length", "0")
     return Response(error.status, f"{phrase} ({detail})" if error.status == 400 else phrase, headers)

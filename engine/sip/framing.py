@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 from engine.sip.message import MAX_MESSAGE_BYTES
+from engine.sip.syntax import parse_number
 
 __all__ = ["KEEP_ALIVE_PING", "KEEP_ALIVE_PONG", "FramingError", "KeepAlive", "StreamFramer"]
 
@@ -78,8 +79,8 @@ class StreamFramer:
     def _next(self) -> bytes | KeepAlive | None:
         buffer = self._buffer
         if self._length is None:
-            if buffer and buffer[0] in b"\r\n":
-                return self._line_end()
+            if buffer and buffer[0] in b"\r\n" and (keep_alive := self._line_ends()) is not None:
+                return keep_alive
             self._length = self._message_length()
             if self._length is None:
                 return None
@@ -90,16 +91,21 @@ class StreamFramer:
         self._length = None
         return message
 
-    def _line_end(self) -> KeepAlive | None:
-        """A keep-alive in front of a message; None if a CR still waits for what follows."""
+    def _line_ends(self) -> KeepAlive | None:
+        """A keep-alive in front of a message; None if there is no whole one. A lone CR or LF is passed
+        over."""
         buffer = self._buffer
-        if buffer.startswith(KEEP_ALIVE_PING):
-            self._drop(4)
-            return KeepAlive.PING
-        if len(buffer) != 2 and KEEP_ALIVE_PING.startswith(buffer):
-            return None
-        self._drop(2 if buffer.startswith(KEEP_ALIVE_PONG) else 1)
-        return KeepAlive.PONG
+        while buffer and buffer[0] in b"\r\n":
+            if buffer.startswith(KEEP_ALIVE_PING):
+                self._drop(4)
+                return KeepAlive.PING
+            if len(buffer) != 2 and KEEP_ALIVE_PING.startswith(buffer):
+                return None
+            if buffer.startswith(KEEP_ALIVE_PONG):
+                self._drop(2)
+                return KeepAlive.PONG
+            self._drop(1)
+        return None
 
     def _message_length(self) -> int | None:
         """Bytes of the message in front with its body; None as long as its head is not complete."""
@@ -127,11 +133,12 @@ def _content_length(head: bytes) -> int:
         if not colon or name.strip(b" \t").lower() not in _CONTENT_LENGTH or line[:1] in (b" ", b"\t"):
             continue
         value = value.strip(b" \t")
-        if not value.isdigit() or len(value) > 10:
+        length = parse_number(value.decode("latin-1"))
+        if length is None:
             raise FramingError(f"Content-Length is no number: {value[:20]!r}")
-        if found is not None and found != int(value):
+        if found is not None and found != length:
             raise FramingError("two different Content-Lengths")
-        found = int(value)
+        found = length
     if found is None:
         raise FramingError("no Content-Length, so the end of the message is unknown")
     return found

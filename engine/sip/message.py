@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar, overload
 from engine.sip.errors import ParseError
 from engine.sip.headers import MAX_HEADERS, Headers
 from engine.sip.multipart import find_part
-from engine.sip.syntax import is_token
+from engine.sip.syntax import is_token, parse_number
 from engine.sip.values import (
     CSeq,
     NameAddr,
@@ -287,9 +287,10 @@ class Request(Message):
         value = self.headers.get("max-forwards")
         if value is None:
             return _MAX_FORWARDS_IF_ABSENT
-        if not (value.isascii() and value.isdigit()) or len(value) > 3 or int(value) > 255:
+        number = parse_number(value)
+        if number is None or number > 255:
             raise ParseError(f"not 0 to 255: {value[:20]!r}", field="max-forwards")
-        return int(value)
+        return number
 
     def defect(self) -> ParseError | None:
         """The first field that cannot be read; the Request-URI and Max-Forwards included."""
@@ -398,9 +399,9 @@ def _find_tag(value: str) -> str | None:
 
 
 def _cut(body: bytes, content_length: str) -> bytes:
-    if not (content_length.isascii() and content_length.isdigit()):
+    length = parse_number(content_length)
+    if length is None:
         raise ParseError(f"not a number: {content_length[:40]!r}", field="content-length")
-    length = int(content_length[:10])
     if len(body) == length:
         return body
     if len(body) < length:

@@ -13,12 +13,14 @@ import msgspec
 from engine.sip.errors import ParseError
 
 __all__ = [
+    "MAX_PORT",
     "NO_PARAMS",
     "Params",
     "format_host",
     "is_host",
     "is_token",
     "parse_host_port",
+    "parse_number",
     "quote",
     "split_list",
     "split_outside",
@@ -46,6 +48,16 @@ def is_host(text: str) -> bool:
     return bool(text) and _HOST.issuperset(text)
 
 
+def parse_number(text: str) -> int | None:
+    """Decimal digits as a number; None for anything else. Beyond 20 digits it is only known to be that
+    large."""
+    if not (text.isascii() and text.isdigit()):
+        return None
+    if len(text) > 20:
+        text = text.lstrip("0")[:21] or "0"
+    return int(text)
+
+
 def format_host(host: str) -> str:
     """`host` as it is written in a URI or Via: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
@@ -66,10 +78,10 @@ def parse_host_port(text: str, field: str) -> tuple[str, int | None]:
         raise ParseError(f"bad host {host!r}", field=field)
     if not colon:
         return host, None
-    port = port.strip()
-    if not (port.isascii() and port.isdigit()) or len(port) > 9 or int(port) > MAX_PORT:
-        raise ParseError(f"bad port {port!r}", field=field)
-    return host, int(port)
+    number = parse_number(port.strip())
+    if number is None or number > MAX_PORT:
+        raise ParseError(f"bad port {port[:20]!r}", field=field)
+    return host, number
 
 
 def quote(text: str) -> str:

@@ -14,10 +14,12 @@ import msgspec
 
 from engine.sip.errors import ParseError
 from engine.sip.syntax import (
+    MAX_PORT,
     NO_PARAMS,
     Params,
     is_token,
     parse_host_port,
+    parse_number,
     quote,
     skip_quoted,
     split_list,
@@ -56,18 +58,18 @@ _MAX_UINT32 = 2**32 - 1
 
 
 def _uint32(text: str, field: str) -> int:
-    text = text.strip()
-    if not (text.isascii() and text.isdigit()) or (number := int(text[:20])) > _MAX_UINT32:
+    number = parse_number(text.strip())
+    if number is None or number > _MAX_UINT32:
         raise ParseError(f"not a 32-bit number: {text[:40]!r}", field=field)
     return number
 
 
 def parse_seconds(text: str, field: str) -> int:
     """delta-seconds. A value beyond 32 bits counts as the largest one (as §20.19 wants for Expires)."""
-    text = text.strip()
-    if not (text.isascii() and text.isdigit()):
+    number = parse_number(text.strip())
+    if number is None:
         raise ParseError(f"not a number of seconds: {text[:40]!r}", field=field)
-    return min(int(text[:20]), _MAX_UINT32)
+    return min(number, _MAX_UINT32)
 
 
 class NameAddr(msgspec.Struct, frozen=True):
@@ -199,10 +201,8 @@ class Via(msgspec.Struct, frozen=True):
     @property
     def rport(self) -> int | None:
         """The value of rport (RFC 3581); None if absent, without value or unreadable."""
-        value = self.params.get("rport")
-        if not value or not (value.isascii() and value.isdigit()) or len(value) > 5:
-            return None
-        return int(value) if int(value) <= 65535 else None
+        port = parse_number(self.params.get("rport") or "")
+        return port if port is not None and port <= MAX_PORT else None
 
     @property
     def wants_rport(self) -> bool:
@@ -281,9 +281,8 @@ class Reason(msgspec.Struct, frozen=True):
     def parse(cls, text: str) -> Reason:
         """One reason-value; a cause that is no number reads as None."""
         token = Token.parse(text, field="reason")
-        cause = token.params.get("cause")
-        readable = cause is not None and cause.isascii() and cause.isdigit() and len(cause) < 10
-        return cls(token.value, int(cause) if readable and cause else None, token.params.get("text") or "")
+        cause = parse_number(token.params.get("cause") or "")
+        return cls(token.value, cause, token.params.get("text") or "")
 
     def __str__(self) -> str:
         cause = "" if self.cause is None else f";cause={self.cause}"
