@@ -1,0 +1,98 @@
+"""A dial as it happens, one line per step: seconds, leg, what it did."""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+from engine.dial.dial import Dial, Happening
+from engine.dial.events import (
+    CallerGone,
+    Connected,
+    DtmfReceived,
+    HangUpLeg,
+    LegAnswered,
+    LegEarlyMedia,
+    LegEnded,
+    LegHeldBack,
+    LegRinging,
+    LegTrying,
+)
+from engine.dial.leg import Cause
+from engine.dial.result import DialResult
+from engine.ids import CallSid
+
+__all__ = ["LiveLines"]
+
+_WHY = {
+    Cause.COMPLETED_ELSEWHERE: "completed elsewhere",
+    Cause.CALLER_GONE: "caller gone",
+    Cause.RING_TIMEOUT: "ring time-out",
+    Cause.TIME_LIMIT: "time limit",
+    Cause.REQUESTED: "asked to",
+    Cause.SHUTDOWN: "engine stops",
+}
+
+
+class LiveLines:
+    """An observer of one dial that writes to a text stream."""
+
+    def __init__(self, dial: Dial, started_at: float, out: TextIO | None = None) -> None:
+        """`started_at`: monotonic seconds that count as 0."""
+        self._dial = dial
+        self._started_at = started_at
+        self._out = out or sys.stdout
+        self._numbers: dict[CallSid, int] = {}
+        self._answered: set[CallSid] = set()
+        self._causes: dict[CallSid, Cause] = {}
+
+    def __call__(self, happening: Happening) -> None:
+        match happening:
+            case LegTrying():
+                self._say(happening.at, happening.leg, "trying")
+            case LegHeldBack():
+                self._say(happening.at, happening.leg, "waits for its turn")
+            case LegRinging():
+                self._say(happening.at, happening.leg, f"ringing ({happening.sip_status})")
+            case LegEarlyMedia():
+                self._say(happening.at, happening.leg, f"early media ({happening.sip_status})")
+            case LegAnswered():
+                self._answered.add(happening.leg)
+                self._say(happening.at, happening.leg, f"answered ({happening.sip_status})")
+            case Connected():
+                self._say(happening.at, happening.leg, "connected")
+            case DtmfReceived():
+                self._say(happening.at, happening.leg, f"keyed {happening.digit}")
+            case HangUpLeg():
+                self._causes.setdefault(happening.leg, happening.cause)
+            case LegEnded():
+                self._say(happening.at, happening.leg, self._ending(happening))
+            case CallerGone():
+                self._write(happening.at, "caller", "hung up")
+            case DialResult():
+                self._result(happening)
+            case _:
+                pass
+
+    def _ending(self, event: LegEnded) -> str:
+        if event.leg in self._answered:
+            return f"hung up ({event.by.value})"
+        if event.failure is not None:
+            return f"failed ({event.failure.sip_status} {event.failure.reason}".rstrip() + ")"
+        why = _WHY.get(self._causes.get(event.leg, Cause.NORMAL), "")
+        return f"cancelled ({event.sip_status}{', ' + why if why else ''})"
+
+    def _say(self, at: float, leg: CallSid, what: str) -> None:
+        number = self._numbers.setdefault(leg, len(self._numbers) + 1)
+        self._write(at, f"{number} {self._dial.target_of(leg).address}", what)
+
+    def _write(self, at: float, who: str, what: str) -> None:
+        print(f"{at - self._started_at:8.3f}  {who:<44.44} {what}", file=self._out, flush=True)
+
+    def _result(self, result: DialResult) -> None:
+        print(
+            f"dial_status={result.dial_status.value} dial_sip_status={result.dial_sip_status} "
+            f"reason={result.termination_reason.value} ring={result.ring_s:.1f}s talk={result.talk_s:.1f}s",
+            file=self._out,
+            flush=True,
+        )
