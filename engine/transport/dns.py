@@ -1,7 +1,8 @@
 """DNS questions with a cache, for the resolver. dnspython speaks the protocol; nothing else here imports it.
 
 Answers are kept for their TTL, absence for as long as the zone's SOA says (RFC 2308); a failed question
-(time-out, SERVFAIL) for a moment only, so that a burst of dials does not wait for a dead server one by one.
+(time-out, SERVFAIL) for a moment only, so that a burst of dials does not wait for a dead server one by one;
+what was known before goes on being used meanwhile, for a day (RFC 8767: stale is better than silent).
 Identical questions in flight are one: a caller who gives up does not take the answer from the others.
 """
 
@@ -28,6 +29,7 @@ _MAX_TTL_S = 86400.0
 _MAX_NEGATIVE_TTL_S = 300.0
 _NEGATIVE_TTL_S = 30.0  # absence without a SOA that tells how long
 _FAILURE_TTL_S = 2.0
+_MAX_STALE_S = 86400.0
 
 
 class Naptr(NamedTuple):
@@ -58,6 +60,13 @@ class Answer(NamedTuple):
     """Nobody could say: time-out, SERVFAIL, unusable name."""
 
 
+class _Entry(NamedTuple):
+    good_until: float
+    stale_until: float
+    """Until then it is better than a failure."""
+    answer: Answer
+
+
 class DnsClient(Protocol):
     """One question to the DNS. Raises nothing for what the network or a server did."""
 
@@ -71,11 +80,17 @@ class DnsPython:
     __slots__ = ("_lifetime_s", "_resolver")
 
     def __init__(
-        self, nameservers: Sequence[tuple[str, int]] = (), *, timeout_s: float = 1.5, lifetime_s: float = 4.0
+        self,
+        nameservers: Sequence[tuple[str, int]] = (),
+        *,
+        search: Sequence[str] = (),
+        timeout_s: float = 1.0,
+        lifetime_s: float = 2.5,
     ) -> None:
         """Ask `nameservers` (numeric address, port); without any, those of /etc/resolv.conf.
 
-        `timeout_s` bounds one try at one server, `lifetime_s` the question with all its tries.
+        `search` completes names of one label, the file's list if there are no `nameservers`. `timeout_s`
+        bounds one try at one server, `lifetime_s` the question with all its tries.
         """
         try:
             self._resolver = dns.asyncresolver.Resolver(configure=not nameservers)
@@ -83,13 +98,19 @@ class DnsPython:
             self._resolver = dns.asyncresolver.Resolver(configure=False)
         if nameservers:
             self._resolver.nameservers = [dns.nameserver.Do53Nameserver(*server) for server in nameservers]
+            self._resolver.search = [dns.name.from_text(domain) for domain in search]
         self._resolver.timeout = timeout_s
         self._lifetime_s = lifetime_s
 
     async def query(self, name: str, kind: str) -> Answer:
         try:
+            is_bare = "." not in name
             answer = await self._resolver.resolve(
-                dns.name.from_text(name), kind, raise_on_no_answer=False, lifetime=self._lifetime_s
+                dns.name.from_text(name, None if is_bare else dns.name.root),
+                kind,
+                raise_on_no_answer=False,
+                search=is_bare,
+                lifetime=self._lifetime_s,
             )
         except dns.resolver.NXDOMAIN as absent:
             responses: dict[dns.name.Name, dns.message.Message] = absent.kwargs["responses"]
@@ -118,7 +139,7 @@ class CachedDns:
         self._client = client
         self._clock = clock
         self._max_entries = max_entries
-        self._cache: dict[tuple[str, str], tuple[float, Answer]] = {}
+        self._cache: dict[tuple[str, str], _Entry] = {}
         self._in_flight: dict[tuple[str, str], asyncio.Task[Answer]] = {}
 
     @property
@@ -128,8 +149,8 @@ class CachedDns:
     async def query(self, name: str, kind: str) -> Answer:
         key = (name.lower().rstrip("."), kind)
         cached = self._cache.get(key)
-        if cached is not None and cached[0] > self._now():
-            return cached[1]
+        if cached is not None and self._now() < cached.good_until:
+            return cached.answer
         task = self._in_flight.get(key)
         if task is None:
             task = asyncio.get_running_loop().create_task(self._ask(key), name=f"dns {kind} {key[0]}")
@@ -145,19 +166,25 @@ class CachedDns:
 
     async def _ask(self, key: tuple[str, str]) -> Answer:
         try:
-            answer = await self._client.query(*key)
-            self._remember(key, answer)
-            return answer
+            return self._remember(key, await self._client.query(*key))
         finally:
             del self._in_flight[key]
 
-    def _remember(self, key: tuple[str, str], answer: Answer) -> None:
+    def _remember(self, key: tuple[str, str], answer: Answer) -> Answer:
+        """Keep the answer, or behind a failure what was known before; returns what is to be used."""
         now = self._now()
+        good_until = stale_until = now + answer.ttl_s
+        known = self._cache.get(key)
+        if answer.is_failure and known is not None and now < known.stale_until:
+            answer, stale_until = known.answer, known.stale_until
+        elif answer.records:
+            stale_until += _MAX_STALE_S
         if len(self._cache) >= self._max_entries:
-            self._cache = {k: entry for k, entry in self._cache.items() if entry[0] > now}
+            self._cache = {k: entry for k, entry in self._cache.items() if entry.good_until > now}
             if len(self._cache) >= self._max_entries:
                 self._cache.clear()
-        self._cache[key] = (now + answer.ttl_s, answer)
+        self._cache[key] = _Entry(good_until, stale_until, answer)
+        return answer
 
     def _now(self) -> float:
         return self._clock() if self._clock is not None else asyncio.get_running_loop().time()

@@ -135,7 +135,7 @@ class SipEndpoint:
 
     async def stop(self, grace_s: float = 0.0) -> None:
         """Refuse new calls, end those left, give the goodbyes `grace_s` to finish, then close everything."""
-        if self._quiet is not None:
+        if self._quiet is not None or not self._listeners:
             return
         self._quiet = asyncio.Event()
         now = self.now()

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import sys
 from collections import deque
+from contextlib import suppress
 
 from engine.sip.types import Address, Flow, Transport
 from engine.transport import errqueue
@@ -19,7 +21,8 @@ __all__ = ["UdpLink"]
 
 _BATCH = 64  # datagrams per turn of the loop: others get their turn after about a millisecond
 _MAX_DATAGRAM = 65536
-_SOCKET_BUFFER = 4 * 1024 * 1024  # the kernel caps it at net.core.rmem_max
+_SOCKET_BUFFER = 4 * 1024 * 1024
+_SO_RCVBUFFORCE = 33
 _LONGEST_KEEP_ALIVE = 4  # CRLF CRLF, or the single byte some send to keep a NAT open: not answered over UDP
 _MAX_QUEUED = 1024
 _MAX_FLOWS = 8192
@@ -71,8 +74,7 @@ class UdpLink:
             sock.setblocking(False)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
+            _enlarge_buffers(sock)
             errqueue.enable(sock)
             sock.bind(address)
             return cls(sock, user, counters, asyncio.get_running_loop())
@@ -187,3 +189,12 @@ class UdpLink:
             queue.popleft()
         self._loop.remove_writer(self._socket)
         self._user.batch_ended()
+
+
+def _enlarge_buffers(sock: socket.socket) -> None:
+    """A burst of a thousand calls must fit. Beyond net.core.rmem_max only for who may (CAP_NET_ADMIN)."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)
+    if sys.platform == "linux":
+        with suppress(PermissionError):
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _SOCKET_BUFFER)

@@ -115,6 +115,30 @@ async def test_a_cache_full_of_expired_answers_makes_room() -> None:
     assert cache.entry_count <= 10
 
 
+async def test_while_the_dns_fails_what_was_known_is_used_for_a_day() -> None:
+    key = ("pbx.example.com", "A")
+    clock, table = Clock(), Table({key: A_RECORD})
+    cache = CachedDns(table, clock)
+    await cache.query(*key)
+    table.answers[key] = Answer((), 2.0, is_failure=True)
+    clock.now += 3600
+    assert await cache.query(*key) == A_RECORD
+    assert await cache.query(*key) == A_RECORD
+    assert len(table.asked) == 2, "the failing server is left alone for two seconds"
+    clock.now += 86400
+    assert (await cache.query(*key)).is_failure
+    table.answers[key] = Answer((), 30.0)
+    clock.now += 2.0
+    assert await cache.query(*key) == Answer((), 30.0), "absence is an answer, not a failure"
+
+
+async def test_names_of_one_label_are_completed_by_the_search_list() -> None:
+    async with dnsmasq("--host-record=pbx.example.com,192.0.2.1") as server:
+        client = DnsPython([server.address], search=["other.example.com", "example.com"])
+        assert (await client.query("pbx", "A")).records == ("192.0.2.1",)
+        assert (await client.query("nobody", "A")).records == ()
+
+
 async def test_dnsmasq_answers_every_kind_of_record_we_use() -> None:
     async with dnsmasq(
         "--host-record=sip1.example.com,192.0.2.1,2001:db8::1,120",
