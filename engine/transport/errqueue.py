@@ -21,7 +21,7 @@ import sys
 
 from engine.sip.types import Address
 
-__all__ = ["drain", "enable"]
+__all__ = ["drain", "enable", "is_failure"]
 
 _IP_RECVERR = 11
 _IPV6_RECVERR = 25
@@ -61,14 +61,15 @@ def drain(sock: socket.socket) -> list[tuple[Address, OSError]]:
             if kind not in (_IP_RECVERR, _IPV6_RECVERR) or len(value) < _EXTENDED_ERR.size:
                 continue
             number, origin, icmp_type, code, *_ = _EXTENDED_ERR.unpack_from(value)
-            if _is_failure(origin, icmp_type, code) and destination:
+            if is_failure(origin, icmp_type, code) and destination:
                 failures.append(
                     (Address(destination[0], destination[1]), OSError(number, os.strerror(number)))
                 )
     return failures
 
 
-def _is_failure(origin: int, icmp_type: int, code: int) -> bool:
+def is_failure(origin: int, icmp_type: int, code: int) -> bool:
+    """Whether RFC 3261 §18.4 calls it a failed send; `origin` is `ee_origin`, the rest as in the ICMP header."""
     if origin == _ORIGIN_ICMP:
         if icmp_type == _ICMP_UNREACHABLE:
             return code != _ICMP_FRAGMENTATION_NEEDED

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from engine.sip.events import CallEvent, IncomingCall
+from engine.sip.events import Answered, CallEvent, Ended, IncomingCall
 from engine.sip.session import Call
 from engine.sip.types import Address, Body, Flow, Hop, InviteParams, StackConfig, Timers, Transport
-from engine.transport import Direction, EndpointConfig, ListenOn, Resolver, SipEndpoint
+from engine.transport import Direction, EndpointConfig, ListenOn, Resolver, SipEndpoint, Tracer
 
 __all__ = ["SDP", "Callee", "Owner", "Phone", "invitation", "phone"]
 
@@ -42,6 +42,12 @@ class Owner:
                 self._changed.clear()
                 await self._changed.wait()
 
+    async def is_answered(self) -> Answered:
+        return await self.hears(Answered)
+
+    async def is_over(self) -> Ended:
+        return await self.hears(Ended)
+
 
 class Callee(Owner):
     """Owns an incoming call."""
@@ -61,7 +67,8 @@ class Phone:
         self.calls: list[Callee] = []
         self.on_call: Callable[[Callee], None] = self.answer
         self.trace: list[tuple[Direction, Flow, bytes]] = []
-        self.endpoint.add_tracer(lambda at, direction, flow, data: self.trace.append((direction, flow, data)))
+        self.tracer: Tracer = lambda at, direction, flow, data: self.trace.append((direction, flow, data))
+        self.endpoint.add_tracer(self.tracer)
         self._called = asyncio.Event()
 
     def address(self, transport: Transport = Transport.UDP) -> Address:
