@@ -69,7 +69,7 @@ def drain(sock: socket.socket) -> list[tuple[Address, OSError]]:
 
 
 def is_failure(origin: int, icmp_type: int, code: int) -> bool:
-    """Whether RFC 3261 §18.4 calls it a failed send; `origin` is `ee_origin`, the rest as in the ICMP header."""
+    """Whether RFC 3261 §18.4 calls it a failed send; `origin` is `ee_origin`, the rest is ICMP's."""
     if origin == _ORIGIN_ICMP:
         if icmp_type == _ICMP_UNREACHABLE:
             return code != _ICMP_FRAGMENTATION_NEEDED
