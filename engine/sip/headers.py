@@ -152,7 +152,7 @@ class Headers:
 
         Only for fields that are lists: Subject, Date, the authentication fields and others may have commas.
         """
-        return [piece for value in self.get_all(name) for piece in split_list(value)]
+        return [piece for value in self.get_all(name) for piece in split_list(value, canonical_name(name))]
 
     def tokens(self, name: str) -> frozenset[str]:
         """The elements in lower case, for Supported, Require, Allow... (Allow: compare in lower case)."""

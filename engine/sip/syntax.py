@@ -100,20 +100,20 @@ def unquote(text: str) -> str:
     return "".join([next(characters, "") if c == "\\" else c for c in characters])
 
 
-def skip_quoted(text: str, start: int) -> int:
+def skip_quoted(text: str, start: int, field: str = "") -> int:
     """The index behind the quoted-string that begins at `start`; ParseError if it does not end."""
     at = start + 1
     while True:
         end = text.find('"', at)
         if end < 0:
-            raise ParseError(f"quoted string does not end: {text[start : start + 40]!r}")
+            raise ParseError(f"quoted string does not end: {text[start : start + 40]!r}", field=field)
         backslash = text.find("\\", at, end)
         if backslash < 0:
             return end + 1
         at = backslash + 2
 
 
-def split_outside(text: str, separator: str) -> list[str]:
+def split_outside(text: str, separator: str, field: str = "") -> list[str]:
     """Split at `separator` wherever it is outside quoted strings and angle brackets. Nothing is stripped."""
     if '"' not in text and "<" not in text:
         return text.split(separator)
@@ -124,7 +124,7 @@ def split_outside(text: str, separator: str) -> list[str]:
     while at < length:
         character = text[at]
         if character == '"' and not in_brackets:
-            at = skip_quoted(text, at)
+            at = skip_quoted(text, at, field)
             continue
         if character == "<":
             in_brackets = True
@@ -138,12 +138,12 @@ def split_outside(text: str, separator: str) -> list[str]:
     return pieces
 
 
-def split_list(text: str) -> list[str]:
+def split_list(text: str, field: str = "") -> list[str]:
     """The elements of a comma list, stripped. Empty elements mean nothing (§7.3.1) and are left out."""
     if "," not in text:
         text = text.strip()
         return [text] if text else []
-    return [piece for piece in map(str.strip, split_outside(text, ",")) if piece]
+    return [piece for piece in map(str.strip, split_outside(text, ",", field)) if piece]
 
 
 class Params(msgspec.Struct, frozen=True):
@@ -155,7 +155,7 @@ class Params(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str, *, field: str = "") -> Params:
         """Parse the text behind the first semicolon. Empty parameters (`;;`) are passed over."""
-        pieces = text.split(";") if '"' not in text else split_outside(text, ";")
+        pieces = text.split(";") if '"' not in text else split_outside(text, ";", field)
         items: list[tuple[str, str | None]] = []
         for piece in pieces:
             name, equals, value = piece.partition("=")

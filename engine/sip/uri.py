@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from engine.sip.errors import ParseError
-from engine.sip.syntax import NO_PARAMS, Params, format_host, is_host, parse_host_port
+from engine.sip.syntax import NO_PARAMS, Params, format_host, is_host, is_token, parse_host_port
 
 __all__ = ["SipUri", "TelUri", "escape_user", "make_sip_uri", "parse_uri", "unescape"]
 
@@ -54,9 +54,9 @@ class SipUri(msgspec.Struct, frozen=True):
         scheme, colon, rest = text.partition(":")
         scheme = scheme.lower()
         if not colon or (scheme != "sip" and scheme != "sips"):
-            raise ParseError(f"not a SIP URI: {text[:80]!r}")
+            raise ParseError(f"not a SIP URI: {text[:80]!r}", field="URI")
         if not _NOT_IN_A_URI.isdisjoint(rest):
-            raise ParseError(f"white space or quoting inside a URI: {text[:80]!r}")
+            raise ParseError(f"white space or quoting inside a URI: {text[:80]!r}", field="URI")
         user = password = None
         at = rest.find("@")
         if at >= 0:
@@ -161,10 +161,10 @@ class TelUri(msgspec.Struct, frozen=True):
         """ParseError unless it is a tel URI with at least one digit (or DTMF letter) in its number."""
         scheme, colon, rest = text.partition(":")
         if not colon or scheme.lower() != "tel":
-            raise ParseError(f"not a tel URI: {text[:80]!r}")
+            raise ParseError(f"not a tel URI: {text[:80]!r}", field="URI")
         number, semicolon, params = rest.partition(";")
         if not _TEL_CHARACTERS.issuperset(number) or not _TEL_DIGITS.intersection(number):
-            raise ParseError(f"not a telephone number: {number[:80]!r}")
+            raise ParseError(f"not a telephone number: {number[:80]!r}", field="URI")
         return cls(number, Params.parse(params) if semicolon else NO_PARAMS)
 
     @property
@@ -199,7 +199,9 @@ def parse_uri(text: str) -> SipUri | TelUri:
         return SipUri.parse(text)
     if scheme == "tel":
         return TelUri.parse(text)
-    raise ParseError(f"URI scheme {scheme[:20]!r} is not supported", status=416)
+    if not is_token(scheme) or scheme == text:
+        raise ParseError(f"no URI: {text[:80]!r}", field="URI")
+    raise ParseError(f"URI scheme {scheme[:20]!r} is not supported", field="URI", status=416)
 
 
 def make_sip_uri(user: str, host: str, port: int | None = None, *, transport: str | None = None) -> SipUri:

@@ -89,7 +89,7 @@ class NameAddr(msgspec.Struct, frozen=True):
         name = ""
         start = 0
         if text.startswith('"'):
-            start = skip_quoted(text, 0)
+            start = skip_quoted(text, 0, field)
             name = unquote(text[:start])
         left = text.find("<", start)
         if left < 0:
@@ -357,7 +357,7 @@ class Replaces(msgspec.Struct, frozen=True):
 
 def split_name_addrs(values: list[str], field: str) -> list[NameAddr]:
     """Every address in the given field lines, in order."""
-    return [NameAddr.parse(piece, field=field) for value in values for piece in split_list(value)]
+    return [NameAddr.parse(piece, field=field) for value in values for piece in split_list(value, field)]
 
 
 def top_of_list(value: str) -> str:
