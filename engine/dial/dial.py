@@ -226,6 +226,10 @@ class Dial:
         """A branch by its id; KeyError if this dial has no such branch."""
         return self._branches[leg].leg
 
+    def target_of(self, leg: CallSid) -> Target:
+        """Whom a branch rings; KeyError if this dial has no such branch."""
+        return self._branches[leg].target
+
     def post(self, event: DialEvent) -> None:
         """Put an event into the inbox; returns at once. After the result it is dropped."""
         if self._result is not None:

@@ -11,6 +11,7 @@ from engine.dial.events import (
     CallerAnswered,
     CallerGone,
     DialEvent,
+    DtmfReceived,
     LegAnswered,
     LegEarlyMedia,
     LegEnded,
@@ -107,6 +108,10 @@ class FakeLeg:
         self.media = self.media or FakeMedia(self._id)
         self._post(LegAnswered(self._id, self._clock()))
 
+    def press(self, digit: str) -> None:
+        """The callee dials a digit."""
+        self._post(DtmfReceived(self._id, self._clock(), digit))
+
     def refuse(self, status: int, reason: str = "", phase: Phase = Phase.CALLING) -> None:
         """A final response 300-699."""
         self.fail(refused(status, reason, phase))
@@ -134,13 +139,17 @@ class FakeLeg:
 class FakeLegs:
     """A `LegFactory` that gives every target one `FakeLeg` named a, b, c, ... in the order of the targets."""
 
-    def __init__(self, clock: Callable[[], float] | None = None, *, is_deaf: bool = False) -> None:
+    def __init__(
+        self, clock: Callable[[], float] | None = None, *, is_deaf: bool = False, is_held: bool = False
+    ) -> None:
         self._clock = clock or asyncio.get_running_loop().time
         self._is_deaf = is_deaf
+        self._is_held = is_held
         self.made: list[FakeLeg] = []
 
     def legs_for(self, target: Target, request: DialRequest, parent: ParentLeg | None) -> Sequence[Leg]:
         leg = FakeLeg(chr(ord("a") + len(self.made)), self._clock, is_deaf=self._is_deaf)
+        leg.is_held = self._is_held
         self.made.append(leg)
         return (leg,)
 
