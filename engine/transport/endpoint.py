@@ -13,7 +13,7 @@ import math
 import os
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Protocol, TypeAlias, cast
+from typing import ParamSpec, Protocol, TypeAlias, cast
 
 import structlog
 from msgspec import structs
@@ -29,6 +29,8 @@ from engine.transport.listening import advertise, open_links
 from engine.transport.resolver import Resolver
 
 __all__ = ["CallOwner", "Direction", "SipEndpoint", "Tracer"]
+
+P = ParamSpec("P")
 
 _log = structlog.get_logger(__name__)
 
@@ -205,7 +207,10 @@ class SipEndpoint:
         now = self._loop.time()
         for tracer in self._tracers:
             tracer(now, Direction.IN, flow, data)
-        self._stack.receive(data, flow, now)
+        try:
+            self._stack.receive(data, flow, now)
+        except Exception as error:  # noqa: BLE001 - see `_report_bug`
+            self._report_bug(f"the SIP core failed on a message of {describe_flow(flow)}", error)
 
     def batch_ended(self) -> None:
         self._pump()
@@ -237,7 +242,7 @@ class SipEndpoint:
                     failures, self._failures = self._failures, []
                     now = self._loop.time()
                     for flow, error in failures:
-                        stack.transport_failed(flow, error, now)
+                        self._tell_core(stack.transport_failed, flow, error, now)
                 for event in stack.events():
                     is_at_rest = False
                     self._deliver(event)
@@ -274,8 +279,19 @@ class SipEndpoint:
 
     def _on_timer(self) -> None:
         self._timer, self._timer_at = None, math.inf
-        self._stack.handle_timeout(self._loop.time())
+        self._tell_core(self._stack.handle_timeout, self._loop.time())
         self._pump()
+
+    def _tell_core(self, verb: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            verb(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - see `_report_bug`
+            self._report_bug(f"the SIP core failed in {verb.__name__}", error)
+
+    def _report_bug(self, what: str, error: Exception) -> None:
+        """A mistake of ours in one call or message: told to the loop's handler; the others go on."""
+        self.counters.bugs += 1
+        self._loop.call_exception_handler({"message": what, "exception": error})
 
     # --- events ---
 
@@ -294,10 +310,8 @@ class SipEndpoint:
                         self._release(call)
                     if call.owner is not None:
                         cast(CallOwner, call.owner).on_sip_event(event)
-        except Exception as error:  # noqa: BLE001 - a bug in one call's owner must not stop the others
-            self._loop.call_exception_handler(
-                {"message": f"owner of a call failed to handle {type(event).__name__}", "exception": error}
-            )
+        except Exception as error:  # noqa: BLE001 - see `_report_bug`
+            self._report_bug(f"the owner of a call failed on {type(event).__name__}", error)
 
     def _take_call(self, event: IncomingCall) -> None:
         if self._quiet is not None:
@@ -340,5 +354,5 @@ class SipEndpoint:
         hops = await self._resolver.resolve(
             event.host, port=event.port, transport=event.transport, secure=event.secure
         )
-        self._stack.resolved(event.ticket, hops, self._loop.time())
+        self._tell_core(self._stack.resolved, event.ticket, hops, self._loop.time())
         self._pump()

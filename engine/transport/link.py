@@ -54,6 +54,7 @@ class Counters:
     """What passed through an endpoint, in messages; counts only grow."""
 
     __slots__ = (
+        "bugs",
         "connections_accepted",
         "connections_opened",
         "connections_refused",
@@ -75,6 +76,8 @@ class Counters:
         self.keep_alives = 0
         """Pings answered and pongs received (RFC 5626 §3.5.1)."""
         self.transport_errors = 0
+        self.bugs = 0
+        """Exceptions of our own code while it handled one message or event. Each is in the log."""
         self.connections_accepted = 0
         self.connections_opened = 0
         self.connections_refused = 0
