@@ -295,8 +295,9 @@ class RtpPort:
         )
 
     def close(self) -> None:
-        """Idempotent. The counts stay readable."""
+        """Idempotent. The counts stay readable; the owner is let go: no cycle waits for the collector."""
         self.sink = _ignore
+        self._on_latched, self._on_goodbye = _ignore_latched, _ignore_goodbye
         self._transport.close()
 
 
@@ -324,3 +325,11 @@ def _ignore(
     buffer: bytearray, start: int, end: int, marked_type: int, sequence: int, timestamp: int, at: float
 ) -> None:
     """The sink of a port nobody listens to."""
+
+
+def _ignore_latched(source: SocketAddress, at: float) -> None:
+    """After `close`."""
+
+
+def _ignore_goodbye(at: float) -> None:
+    """After `close`."""

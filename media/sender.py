@@ -89,6 +89,13 @@ class AudioSender:
             self._source = None
             self._on_source_end(True, at)
 
+    def close(self, at: float) -> None:
+        """Fall silent for good and let the owner go."""
+        self.stop(at)
+        self._digits.clear()
+        self._events = self._event = None
+        self._on_source_end = _ignore_end
+
     def send_digits(self, digits: str, duration_ms: int, gap_ms: int) -> None:
         """Needs an agreement with telephone-event."""
         self._digits.append((digits, duration_ms, gap_ms))
@@ -182,3 +189,7 @@ class AudioSender:
             self._event = next(self._events, None)
         if self._event is None:
             self._events = None
+
+
+def _ignore_end(interrupted: bool, at: float) -> None:
+    """After `close`."""

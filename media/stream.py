@@ -421,7 +421,7 @@ class MediaStream:
         self._closed = True
         if self.joint is not None:
             self.joint.close()
-        self._sender.stop(now)
+        self._sender.close(now)
         for recording in self._recordings:
             self._plane.finish(recording)
         self._listeners.clear()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 from typing import NamedTuple
 
-__all__ = ["FarSide", "Packet", "sdp"]
+__all__ = ["FarSide", "Packet", "sdp", "until"]
 
 
 class Packet(NamedTuple):
@@ -116,3 +117,10 @@ class FarSide:
         first, second, sequence, timestamp, ssrc = struct.unpack_from(">BBHII", data)
         assert first == 0x80
         return Packet(second & 0x7F, bool(second & 0x80), sequence, timestamp, ssrc, data[12:])
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    """Let the loop run until something has come true; TimeoutError if it does not."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 - counters have no event to wait for
+            await asyncio.sleep(0)
