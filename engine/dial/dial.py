@@ -53,7 +53,7 @@ from engine.dial.outcome import BranchEnd, DialStatus, How, StatusMap, Terminati
 from engine.dial.plan import Plan, RingAll
 from engine.dial.progress import CallerProgress
 from engine.dial.request import DialRequest, InvalidRequest, Target
-from engine.dial.result import DialResult
+from engine.dial.result import DialResult, LegRecord
 from engine.dial.unrouted import UnroutedLeg
 from engine.ids import CallSid, DialId, new_call_sid, new_dial_id
 
@@ -61,8 +61,9 @@ __all__ = ["Dial", "DialState", "Happening", "LegFactory", "Observer", "PlanFact
 
 log = structlog.get_logger(__name__)
 
-Happening: TypeAlias = DialEvent | Command | DialResult
-"""What an observer is told: every event, every command carried out, and in the end the result."""
+Happening: TypeAlias = DialEvent | Command | LegRecord | DialResult
+"""What an observer is told: every event, every command carried out, the record of each branch when it is
+final (DV-31), and in the end the result."""
 
 Observer = Callable[[Happening], None]
 
@@ -259,6 +260,14 @@ class Dial:
         self._waiters.append(waiter)
         return await waiter
 
+    def give_up(self) -> None:
+        """For a dial whose task was cancelled before its first step: the result it still owes."""
+        if self._result is None and self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._started_at = self._loop.time()
+            self._started_at_utc = time.time()
+            self._let_go()
+
     # --- the task
 
     async def run(self) -> DialResult:
@@ -331,6 +340,8 @@ class Dial:
             self._carry_out(self._progress.handle(event))
         assert self._plan is not None
         self._carry_out(self._plan.handle(event))
+        if self._observers and isinstance(event, LegEnded):
+            self._publish_record(event.leg)
 
     # --- commands
 
@@ -437,11 +448,8 @@ class Dial:
     def _finish(self, verdict: Verdict) -> None:
         if self._result is not None:
             return
-        plan_ends = {} if self._plan is None or self._error else {end.leg: end for end in self._plan.ends()}
-        legs = tuple(
-            notes.record(plan_ends.get(leg) or BranchEnd(leg, How.INTERNAL, 500), self._status_map)
-            for leg, notes in self._branches.items()
-        )
+        ends = self._ends()
+        legs = tuple(self._record(notes, ends) for notes in self._branches.values())
         now = self._now()
         decided_at = now if self._decided_at is None else self._decided_at
         connected_at = decided_at if self._connected_at is None else self._connected_at
@@ -459,6 +467,17 @@ class Dial:
             warnings=self.request.warnings,
             error=self._error,
         )
+
+    def _ends(self) -> dict[CallSid, BranchEnd]:
+        """What the plan made of the branches; nothing if the plan cannot be trusted any more."""
+        return {} if self._plan is None or self._error else {end.leg: end for end in self._plan.ends()}
+
+    def _record(self, notes: BranchNotes, ends: dict[CallSid, BranchEnd]) -> LegRecord:
+        end = ends.get(notes.leg.id) or BranchEnd(notes.leg.id, How.INTERNAL, 500)
+        return notes.record(end, self._status_map)
+
+    def _publish_record(self, leg: CallSid) -> None:
+        self._publish(self._record(self._branches[leg], self._ends()))
 
     # --- time
 
@@ -535,7 +554,7 @@ class Dial:
         except Exception:
             log.exception("caller's leg not handed back", dial=self.id)
         result = self._result
-        if result is None:  # cancelled before it began
+        if result is None:  # cancelled before there was a plan
             self._finish(Verdict(DialStatus.NO_ANSWER, 487, TerminationReason.CALLER_GONE, None))
             result = self._result
         assert result is not None
@@ -544,6 +563,9 @@ class Dial:
                 waiter.set_result(result)
         self._waiters.clear()
         if self._observers:
+            for record in result.legs:
+                if record.is_abandoned:
+                    self._publish(record)
             self._publish(result)
             self._observers.clear()
         self._inbox.clear()

@@ -96,7 +96,8 @@ class ParentLeg(Protocol):
 
     `attach` hands over the inbox into which the leg posts `CallerGone` (once, when the caller hangs up,
     cancels, or the leg breaks), `CallerAnswered` and `DtmfReceived`. After `detach` it posts nothing more to
-    the dial. None of the methods raises or waits: what cannot be done becomes a `CallerGone`.
+    the dial. A leg that is over already when it is attached posts `CallerGone` at once. None of the methods
+    raises or waits: what cannot be done becomes a `CallerGone`.
     """
 
     @property

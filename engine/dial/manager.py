@@ -123,17 +123,18 @@ class DialManager:
             dial.observe(make_observer(dial))
         self._dials[dial.id] = dial
         self._idle.clear()
-        self._group.create_task(self._run(dial), name=f"dial {dial.id}")
+        task = self._group.create_task(dial.run(), name=f"dial {dial.id}")
+        task.add_done_callback(lambda _: self._forget(dial))
         return dial
 
-    async def _run(self, dial: Dial) -> None:
-        try:
-            result = await dial.run()
-            self.finished[result.dial_status.value] += 1
-        finally:
-            del self._dials[dial.id]
-            if not self._dials:
-                self._idle.set()
+    def _forget(self, dial: Dial) -> None:
+        dial.give_up()
+        result = dial.result
+        assert result is not None
+        self.finished[result.dial_status.value] += 1
+        del self._dials[dial.id]
+        if not self._dials:
+            self._idle.set()
 
     def observe_all(self, make_observer: Callable[[Dial], Observer]) -> None:
         """Give every dial started from now on an observer of its own."""

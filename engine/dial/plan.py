@@ -291,11 +291,10 @@ class RingAll:
         self._verdict = verdict
         commands: list[Command] = [Disconnect()]
         commands += self._let_all_go(cause)
-        commands.append(SetDeadline(Deadline.SETTLE, at + self._settle_s))
-        commands += self._if_settled()
+        commands += self._if_settled() or (SetDeadline(Deadline.SETTLE, at + self._settle_s),)
         return commands
 
-    def _if_settled(self) -> Iterable[Command]:
+    def _if_settled(self) -> Sequence[Command]:
         if self._verdict is None or any(
             branch.stage is not _Stage.ENDED for branch in self._branches.values()
         ):

@@ -133,3 +133,18 @@ async def test_every_dial_gets_its_own_observers() -> None:
 async def test_a_manager_that_is_not_entered_takes_no_dials() -> None:
     with pytest.raises(Overloaded):
         DialManager(legs=FakeLegs()).start(REQUEST)
+
+
+@in_virtual_time
+async def test_a_dial_cancelled_before_its_first_step_still_has_a_result() -> None:
+    started: list[Dial] = []
+
+    async def own() -> None:
+        async with DialManager(legs=FakeLegs()) as dials:
+            started.append(dials.start(REQUEST))
+            raise ValueError("at once")
+
+    with pytest.raises(ExceptionGroup):
+        await own()
+    result = await started[0].wait()
+    assert (result.dial_status, result.legs) == ("no-answer", ())
