@@ -34,6 +34,7 @@ __all__ = [
     "InfoReceived",
     "OfferReceived",
     "OfferRejected",
+    "OfferWithdrawn",
     "Provisional",
     "ReferProgress",
     "ReferReceived",
@@ -120,6 +121,14 @@ class OfferRejected(Struct, frozen=True):
     at: float
 
 
+class OfferWithdrawn(Struct, frozen=True):
+    """The peer cancelled the re-INVITE of an `OfferReceived` before our answer: there is nothing to
+    answer."""
+
+    call: Call
+    at: float
+
+
 class InfoReceived(Struct, frozen=True):
     """INFO in the dialog (DTMF relay and others); 200 has been sent."""
 
@@ -202,6 +211,7 @@ CallEvent: TypeAlias = (
     | OfferReceived
     | AnswerReceived
     | OfferRejected
+    | OfferWithdrawn
     | InfoReceived
     | ReferReceived
     | ReferProgress

@@ -1,16 +1,30 @@
-"""What both kinds of call share once there is a dialog: RFC 3261 §14, §15, RFC 3311, 3515, 4028, 6086."""
+"""What both kinds of call share once there is a dialog: RFC 3261 §14, §15, RFC 3311, 3515, 4028, 6086.
+
+`Call` dispatches the requests of its dialog and ends it; changing the session is in `modify.py`, keeping
+it alive in `sessiontimer.py`, REFER in `refer.py`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from engine.sip.types import Body, InviteState
+from engine.sip.dialog import DIALOG_ENDING, Dialog
+from engine.sip.events import Ended, Failed, InfoReceived
+from engine.sip.message import Request, Response
+from engine.sip.modify import Acceptance, Modification, PendingOffer
+from engine.sip.negotiation import OfferState
+from engine.sip.reading import body_of
+from engine.sip.refer import Refers
+from engine.sip.sender import Sender
+from engine.sip.sessiontimer import SessionTimer
+from engine.sip.transactions import ServerTransaction
+from engine.sip.types import Body, EndCause, Failure, FailureKind, InviteState, Party, Timers, WrongState
 
 if TYPE_CHECKING:
     from engine.sip.stack import SipStack
 
-__all__ = ["Call"]
+__all__ = ["Call", "Goodbye"]
 
 
 class Call:
@@ -19,14 +33,38 @@ class Call:
     After a batch of calls the shell drains `stack.transmits()` and `stack.events()`.
     """
 
-    __slots__ = ("_stack", "call_id", "owner", "state")
+    __slots__ = (
+        "_acceptances",
+        "_is_over",
+        "_modification",
+        "_pending_offer",
+        "_refers",
+        "_session_timer",
+        "call_id",
+        "dialog",
+        "owner",
+        "stack",
+        "state",
+        "timers",
+    )
 
-    def __init__(self, stack: SipStack, call_id: str) -> None:
-        self._stack = stack
+    def __init__(self, stack: SipStack, call_id: str, timers: Timers, state: InviteState) -> None:
+        self.stack = stack
         self.call_id = call_id
+        self.timers = timers
         self.owner: object | None = None
         """Whoever the shell wants this call's events delivered to; never touched by the core."""
-        self.state = InviteState.CALLING
+        self.state = state
+        self.dialog: Dialog | None = None
+        """The dialog of the session; for an outgoing call that rings, the latest early one."""
+        self._is_over = False
+        self._modification: Modification | None = None
+        self._pending_offer: PendingOffer | None = None
+        self._acceptances: dict[int, Acceptance] | None = None
+        self._session_timer: SessionTimer | None = None
+        self._refers: Refers | None = None
+
+    # What the owner may do.
 
     def hang_up(self, now: float, reason_header: str = "", *, status: int = 480) -> None:
         """End the call from any state, any number of times (CANCEL, BYE or `status` as fits).
@@ -40,32 +78,362 @@ class Call:
 
         Raises WrongState unless established with no offer pending in either direction (`can_offer`).
         """
-        raise NotImplementedError
+        if not self.can_offer:
+            raise self._wrong("offer")
+        self._modification = Modification(self, self._the_dialog("offer"), "INVITE", body)
+        self._modification.start(now)
 
     def update(self, body: Body, now: float) -> None:
         """Change the session by UPDATE (RFC 3311), also in an early dialog: → events as for `offer`.
 
         Raises WrongState as `offer`, and if the peer does not allow UPDATE.
         """
-        raise NotImplementedError
+        dialog = self._the_dialog("update")
+        if not self._may_change(dialog) or "UPDATE" not in dialog.allow or dialog.negotiation.local is None:
+            raise self._wrong("update")
+        self._modification = Modification(self, dialog, "UPDATE", body)
+        self._modification.start(now)
 
     def answer_offer(self, body: Body, now: float) -> None:
         """Reply to `OfferReceived`. Raises WrongState if no offer waits."""
-        raise NotImplementedError
+        pending = self._pending_offer
+        if pending is None:
+            raise self._wrong("answer_offer")
+        self._pending_offer = None
+        pending.answer(body, now)
 
     def reject_offer(self, now: float, status: int = 488) -> None:
         """Refuse an `OfferReceived`; the session stays as it was. Raises WrongState if no offer waits."""
-        raise NotImplementedError
+        pending = self._pending_offer
+        if pending is None:
+            raise self._wrong("reject_offer")
+        self._pending_offer = None
+        pending.reject(status, now)
 
     def send_info(self, body: Body, now: float, headers: Sequence[tuple[str, str]] = ()) -> None:
         """INFO (RFC 6086 or legacy DTMF). Raises WrongState unless there is a dialog."""
-        raise NotImplementedError
+        self._send_in_dialog("INFO", self._the_dialog("send_info"), now, headers, body)
+
+    def send_options(self, now: float) -> None:
+        """OPTIONS: whether the peer still knows the dialog; if not, the call ends with DIALOG_LOST."""
+        self._send_in_dialog(
+            "OPTIONS", self._the_dialog("send_options"), now, (("Accept", "application/sdp"),)
+        )
 
     def refer(self, refer_to: str, now: float, headers: Sequence[tuple[str, str]] = ()) -> None:
-        """Ask the peer to contact `refer_to` (RFC 3515): → `ReferProgress`. WrongState unless established."""
-        raise NotImplementedError
+        """Ask the peer to contact `refer_to` (RFC 3515): → `ReferProgress`. WrongState unless established.
+
+        With the header `Refer-Sub: false` in `headers` no NOTIFY is asked for (RFC 4488).
+        """
+        dialog = self._the_dialog("refer")
+        if self.state is not InviteState.ESTABLISHED:
+            raise self._wrong("refer")
+        self.refers.send(dialog, refer_to, headers, now)
 
     @property
     def can_offer(self) -> bool:
         """Whether `offer` is allowed now."""
+        dialog = self.dialog
+        return dialog is not None and self.state is InviteState.ESTABLISHED and self._may_change(dialog)
+
+    @property
+    def is_over(self) -> bool:
+        """`Failed` or `Ended` has been reported."""
+        return self._is_over
+
+    # What the parts of a call use.
+
+    @property
+    def refers(self) -> Refers:
+        if self._refers is None:
+            self._refers = Refers(self)
+        return self._refers
+
+    @property
+    def session_timer(self) -> SessionTimer:
+        if self._session_timer is None:
+            self._session_timer = SessionTimer(self)
+        return self._session_timer
+
+    @property
+    def has_pending_offer(self) -> bool:
+        return self._pending_offer is not None
+
+    @property
+    def modification(self) -> Modification | None:
+        """Our re-INVITE or UPDATE under way."""
+        return self._modification
+
+    def modify(self, method: str, body: Body | None, now: float) -> None:
+        """A session refresh (RFC 4028 §7.4): `body` None for an UPDATE without offer."""
+        assert self.dialog is not None
+        self._modification = Modification(self, self.dialog, method, body, is_refresh=True)
+        self._modification.start(now)
+
+    def modified(self, modification: Modification) -> None:
+        """For the modification itself, at its end."""
+        if self._modification is modification:
+            self._modification = None
+
+    def wait_for_answer(self, pending: PendingOffer) -> None:
+        """An offer that the owner has to answer."""
+        self._pending_offer = pending
+
+    def accept(self, acceptance: Acceptance) -> None:
+        """A 2xx to an INVITE of the peer that waits for its ACK."""
+        if self._acceptances is None:
+            self._acceptances = {}
+        self._acceptances[acceptance.cseq] = acceptance
+
+    def lose_dialog(self, status: int, now: float, *, say_bye: bool = False) -> None:
+        """RFC 5057: a response (or silence: 408) has told that the dialog is gone."""
+        if not self._is_over:
+            self._end(Party.NOBODY, EndCause.DIALOG_LOST, now, status=status, say_bye=say_bye)
+
+    def session_expired(self, now: float) -> None:
+        """RFC 4028 §10: nobody refreshed."""
+        if not self._is_over:
+            self._end(Party.NOBODY, EndCause.SESSION_EXPIRED, now, say_bye=True)
+
+    @property
+    def wanted_session_s(self) -> int | None:
+        """The session timer we ask for (RFC 4028), None for none."""
         raise NotImplementedError
+
+    def glare_delay_s(self) -> float:
+        """How long to wait after a 491 (§14.1)."""
+        raise NotImplementedError
+
+    def never_acknowledged(self, now: float) -> None:
+        """§13.3.1.4: "If the server retransmits the 2xx for 64*T1 without an ACK, the dialog is confirmed,
+        but the session SHOULD be terminated. This is accomplished with a BYE"."""
+        if not self._is_over:
+            self._end(Party.NOBODY, EndCause.NO_ACK, now, say_bye=True)
+
+    # DialogUser.
+
+    def on_request(
+        self, dialog: Dialog, request: Request, transaction: ServerTransaction, now: float
+    ) -> None:
+        """A request in one of our dialogs. Anything unreadable in it raises ParseError before a state
+        changes."""
+        stack = self.stack
+        if not dialog.accepts_cseq(request):
+            stack.respond(transaction, 500, now, fields=stack.retry_later())
+            return
+        if request.method == "BYE":
+            self._on_bye(dialog, request, transaction, now)
+            return
+        if not stack.is_acceptable(request, transaction, now):
+            return
+        if self._is_over or not self._is_current(dialog):
+            stack.respond(transaction, 481, now)
+            return
+        match request.method:
+            case "INVITE":
+                self._on_reinvite(dialog, request, transaction, now)
+            case "UPDATE":
+                PendingOffer.by_update(self, dialog, request, transaction, now)
+            case "PRACK":
+                self._on_prack(dialog, request, transaction, now)
+            case "INFO":
+                stack.respond(transaction, 200, now)
+                stack.emit(InfoReceived(self, body_of(request), request, now))
+            case "OPTIONS":
+                stack.respond(transaction, 200, now, fields=stack.capabilities)
+            case "REFER":
+                self.refers.on_refer(dialog, request, transaction, now)
+            case "NOTIFY":
+                self.refers.on_notify(request, transaction, now)
+            case _:
+                stack.respond(transaction, 405, now, fields=(("Allow", stack.allow),))
+
+    def on_ack(self, dialog: Dialog, ack: Request, now: float) -> None:
+        """The ACK of a 2xx of ours."""
+        if self._acceptances is not None:
+            acceptance = self._acceptances.pop(ack.cseq.number, None)
+            if acceptance is not None:
+                acceptance.acknowledged(ack, now)
+
+    def on_cancel(self, transaction: ServerTransaction, now: float) -> None:
+        """CANCEL of an INVITE of the peer: here a re-INVITE (§9.2)."""
+        pending = self._pending_offer
+        if pending is not None and pending.transaction is transaction:
+            self._pending_offer = None
+            pending.withdrawn(now)
+
+    # For the subclasses.
+
+    def _on_prack(self, dialog: Dialog, request: Request, transaction: ServerTransaction, now: float) -> None:
+        self.stack.respond(transaction, 481, now)
+
+    def _is_current(self, dialog: Dialog) -> bool:
+        """Whether requests in `dialog` concern this call at all (a stray fork's do not)."""
+        return True
+
+    def _on_reinvite(
+        self, dialog: Dialog, request: Request, transaction: ServerTransaction, now: float
+    ) -> None:
+        if self.state is not InviteState.ESTABLISHED:
+            # §14.2: the first INVITE has no final response yet.
+            self.stack.respond(transaction, 500, now, fields=self.stack.retry_later())
+            return
+        PendingOffer.by_reinvite(self, dialog, request, transaction, now)
+
+    def _on_bye(self, dialog: Dialog, request: Request, transaction: ServerTransaction, now: float) -> None:
+        self.stack.respond(transaction, 200, now)
+        if not self._is_over:
+            reason = request.headers.get("reason") or ""
+            self._end(Party.REMOTE, EndCause.HANG_UP, now, reason_header=reason)
+
+    def _end(
+        self,
+        by: Party,
+        cause: EndCause,
+        now: float,
+        *,
+        reason_header: str = "",
+        status: int | None = None,
+        say_bye: bool = False,
+    ) -> None:
+        """The established call is over: report it, let go of everything, say BYE if it is for us to say."""
+        self._is_over = True
+        self.stack.emit(Ended(self, by, cause, reason_header if by is Party.REMOTE else "", status, now))
+        self._let_go(now)
+        if say_bye and self.dialog is not None:
+            self.state = InviteState.ENDING
+            self._say_bye(self.dialog, reason_header, now)
+        else:
+            self._finish(now)
+
+    def _fail(
+        self,
+        kind: FailureKind,
+        status: int,
+        reason: str,
+        now: float,
+        *,
+        response: Response | None = None,
+        had_provisional: bool = False,
+        after_hang_up: bool = False,
+        answered_late: bool = False,
+        retry_after_s: int | None = None,
+    ) -> None:
+        """The call was never established: report it."""
+        self._is_over = True
+        failure = Failure(
+            kind=kind,
+            status=status,
+            reason=reason,
+            response=response,
+            had_provisional=had_provisional,
+            after_hang_up=after_hang_up,
+            answered_late=answered_late,
+            retry_after_s=retry_after_s,
+        )
+        self.stack.emit(Failed(self, failure, now))
+        self._let_go(now)
+
+    def _let_go(self, now: float) -> None:
+        """End what only made sense while the session lived."""
+        if self._session_timer is not None:
+            self._session_timer.stop()
+            self._session_timer = None
+        modification, self._modification = self._modification, None
+        if modification is not None:
+            modification.abandon(now)
+        pending, self._pending_offer = self._pending_offer, None
+        if pending is not None:
+            pending.abandon(now)
+        acceptances, self._acceptances = self._acceptances, None
+        if acceptances is not None:
+            for acceptance in acceptances.values():
+                acceptance.stop()
+        if self._refers is not None:
+            self._refers.stop()
+            self._refers = None
+
+    def _say_bye(self, dialog: Dialog, reason_header: str, now: float) -> None:
+        fields = (("Reason", reason_header),) if reason_header else ()
+        dialog.start(dialog.request("BYE", Goodbye(self, dialog), fields=fields), now)
+
+    def said_bye(self, dialog: Dialog, now: float) -> None:
+        """Our BYE has its final response, or will never have one."""
+        self.stack.remove_dialog(dialog)
+        if dialog is self.dialog:
+            self._finish(now)
+
+    def _finish(self, now: float) -> None:
+        """Nothing is left to do."""
+        self.state = InviteState.ENDED
+        if self.dialog is not None:
+            self.stack.remove_dialog(self.dialog)
+        self.stack.forget_call(self)
+
+    def _may_change(self, dialog: Dialog) -> bool:
+        return (
+            not self._is_over
+            and self._modification is None
+            and self._pending_offer is None
+            and dialog.negotiation.state is OfferState.STABLE
+        )
+
+    def _the_dialog(self, action: str) -> Dialog:
+        if self.dialog is None or self._is_over:
+            raise self._wrong(action)
+        return self.dialog
+
+    def _send_in_dialog(
+        self,
+        method: str,
+        dialog: Dialog,
+        now: float,
+        headers: Sequence[tuple[str, str]],
+        body: Body | None = None,
+    ) -> None:
+        dialog.start(dialog.request(method, _Plain(self), fields=tuple(headers), body=body), now)
+
+    def _wrong(self, action: str) -> WrongState:
+        offer = self.dialog.negotiation.state if self.dialog is not None else "no dialog"
+        return WrongState(f"{action} in state {self.state!r}, offer/answer {offer}, over: {self._is_over}")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.call_id} {self.state}>"
+
+
+class _Plain:
+    """User of a request whose success needs no report: only the loss of the dialog matters."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def on_response(self, sender: Sender, response: Response, now: float) -> None:
+        if response.status in DIALOG_ENDING:
+            self._call.lose_dialog(response.status, now, say_bye=response.status == 408)
+
+    def on_failure(self, sender: Sender, kind: FailureKind, detail: str, now: float) -> None:
+        if kind is FailureKind.NO_RESPONSE:
+            self._call.lose_dialog(408, now, say_bye=True)
+
+    def on_end(self, sender: Sender, now: float) -> None: ...
+
+
+class Goodbye:
+    """User of a BYE: any outcome ends the dialog (§15.1.1)."""
+
+    __slots__ = ("_call", "_dialog")
+
+    def __init__(self, call: Call, dialog: Dialog) -> None:
+        self._call = call
+        self._dialog = dialog
+
+    def on_response(self, sender: Sender, response: Response, now: float) -> None:
+        if response.status >= 200:
+            self._call.said_bye(self._dialog, now)
+
+    def on_failure(self, sender: Sender, kind: FailureKind, detail: str, now: float) -> None:
+        self._call.said_bye(self._dialog, now)
+
+    def on_end(self, sender: Sender, now: float) -> None: ...

@@ -191,10 +191,10 @@ class StackConfig(Struct, frozen=True, kw_only=True):
         "multipart/related",
     )
     """Body types an INVITE, re-INVITE or UPDATE may carry; others get 415."""
+    demanded: tuple[str, ...] = ()
+    """Option tags a caller must support, e.g. `("100rel",)`; others get 421 (RFC 3261 §21.4.15)."""
     passed_up: frozenset[str] = frozenset()
     """Methods outside a dialog given to the shell as `RequestReceived`; others get 405 (OPTIONS: 200)."""
-    retry_after_s: int = 5
-    """Written in Retry-After of a 500 for a request that comes while another is pending (RFC 3261 §14.2)."""
 
 
 class InviteParams(Struct, frozen=True, kw_only=True):

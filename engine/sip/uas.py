@@ -1,26 +1,85 @@
-"""IncomingInvite: an INVITE we received (RFC 3261 §13.3)."""
+"""IncomingInvite: an INVITE we received, the callee's side of RFC 3261 §13.3 with reliable provisionals
+(RFC 3262)."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from math import inf
 from typing import TYPE_CHECKING
 
+from engine.sip.acceptance import Repetition
+from engine.sip.dialog import Dialog
+from engine.sip.errors import ParseError
+from engine.sip.events import AnswerReceived, Confirmed
+from engine.sip.message import Request
+from engine.sip.modify import Acceptance, PendingOffer
+from engine.sip.negotiation import OfferState
+from engine.sip.reading import body_of
+from engine.sip.sender import Fields
 from engine.sip.session import Call
-from engine.sip.types import Body, Flow
+from engine.sip.transactions import ServerTransaction
+from engine.sip.types import Body, EndCause, FailureKind, Flow, InviteState, Party
 
 if TYPE_CHECKING:
-    from engine.sip.message import Request
+    from engine.sip.stack import SipStack
 
 __all__ = ["IncomingInvite"]
 
 
+class _Reliable:
+    """A provisional response until its PRACK comes; waits its turn without `repetition`."""
+
+    __slots__ = ("body", "fields", "reason", "repetition", "rseq", "status")
+
+    def __init__(self, status: int, reason: str, fields: Fields, body: Body | None) -> None:
+        self.status = status
+        self.reason = reason
+        self.fields = fields
+        self.body = body
+        self.rseq = 0
+        self.repetition: Repetition | None = None
+
+
 class IncomingInvite(Call):
-    """The callee's side: ring any number of times, then answer or reject once."""
+    """The callee's side: ring any number of times, then answer or reject once.
 
-    __slots__ = ("flow", "request")
+    Once the call is over (its `Failed` or `Ended` may still be on its way to you), methods do nothing.
+    """
 
-    request: Request
-    flow: Flow
+    __slots__ = (
+        "_acceptance",
+        "_held_answer",
+        "_reliables",
+        "_rseq",
+        "_transaction",
+        "_wish",
+        "dialog_of_call",
+        "flow",
+        "request",
+    )
+
+    def __init__(self, stack: SipStack, request: Request, transaction: ServerTransaction, flow: Flow) -> None:
+        """ParseError if the INVITE cannot make a dialog."""
+        super().__init__(stack, request.call_id, stack.config.timers, InviteState.PROCEEDING)
+        self.request = request
+        self.flow = flow
+        self._transaction = transaction
+        transaction.to_tag = stack.new_tag()
+        transaction.user = self
+        dialog = Dialog.of_uas(stack, self, request, transaction.to_tag, flow, self.timers)
+        self.dialog = dialog
+        self.dialog_of_call = dialog
+        body = body_of(request)
+        if body is not None:
+            dialog.negotiation.offer_remotely(body)
+        self._acceptance: Acceptance | None = None
+        self._held_answer: tuple[Body | None, Fields] | None = None
+        self._reliables: deque[_Reliable] | None = None
+        self._rseq = 0
+        self._wish: str | None = None
+
+    # What the owner may do.
 
     def ring(
         self,
@@ -32,22 +91,257 @@ class IncomingInvite(Call):
         reliable: bool | None = None,
         headers: Sequence[tuple[str, str]] = (),
     ) -> None:
-        """Send a provisional response 101-199. `reliable` None: only if the caller requires it (RFC 3262).
+        """Send a provisional response 101-199.
 
-        Raises WrongState after a final response; ValueError for other statuses.
+        `reliable` None: only if the caller requires it (RFC 3262); True: also if it only supports it. A
+        reliable one waits until the one before has its PRACK. Raises WrongState after a final response,
+        ValueError for another status.
         """
-        raise NotImplementedError
+        if self._is_over:
+            return
+        if not 101 <= status <= 199:
+            raise ValueError(f"status {status} is no provisional response to send")
+        if self.state is not InviteState.PROCEEDING or self._held_answer is not None:
+            raise self._wrong("ring")
+        is_required = "100rel" in self.request.require
+        is_possible = is_required or "100rel" in self.request.supported
+        contact = self.stack.contact_for(self._transaction, self.dialog_of_call.contact_user)
+        fields = (contact, ("Allow", self.stack.allow), *headers)
+        if is_required or (reliable and is_possible and self.stack.config.reliable_provisionals):
+            self._ring_reliably(_Reliable(status, reason, fields, body), now)
+        else:
+            self.stack.respond(self._transaction, status, now, reason=reason, fields=fields, body=body)
 
     def answer(self, body: Body | None, now: float, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Send 200; retransmitted until the ACK comes (→ `Confirmed`). WrongState after a final response.
 
         `body` is the answer, or our offer when the INVITE had none; None only if a reliable provisional
-        response carried it already.
+        response carried it already. A reliable response with SDP that waits for its PRACK delays the 200.
         """
-        raise NotImplementedError
+        if self._is_over:
+            return
+        if self.state is not InviteState.PROCEEDING or self._held_answer is not None:
+            raise self._wrong("answer")
+        reliables = self._reliables
+        if reliables and any(reliable.body is not None for reliable in reliables):
+            # RFC 3262 §3: no 2xx while a provisional with a session description is unacknowledged.
+            self._held_answer = (body, tuple(headers))
+        else:
+            self._answer(body, tuple(headers), now)
 
     def reject(
         self, now: float, status: int = 480, reason: str = "", headers: Sequence[tuple[str, str]] = ()
     ) -> None:
         """Send a final response 300-699. Raises WrongState after a final response."""
-        raise NotImplementedError
+        if self._is_over:
+            return
+        if not 300 <= status <= 699:
+            raise ValueError(f"status {status} does not reject a call")
+        if self.state is not InviteState.PROCEEDING:
+            raise self._wrong("reject")
+        self._refuse(FailureKind.REJECTED, status, reason, now, tuple(headers))
+
+    def hang_up(self, now: float, reason_header: str = "", *, status: int = 480) -> None:
+        """End the call from any state, any number of times: before an answer it is rejected with `status`.
+
+        §15: BYE has to wait for the ACK of our 2xx, or for the time in which it could come.
+        """
+        if self._is_over:
+            return
+        fields: Fields = (("Reason", reason_header),) if reason_header else ()
+        if self.state is InviteState.PROCEEDING:
+            self._refuse(FailureKind.REJECTED, status, "", now, fields)
+        elif self._acceptance is None:
+            self._end(Party.LOCAL, EndCause.HANG_UP, now, reason_header=reason_header, say_bye=True)
+        else:
+            self._wish = reason_header
+            self._end_without_bye(now)
+
+    # DialogUser and ServerUser.
+
+    def on_ack(self, dialog_or_transaction: object, ack: Request, now: float) -> None:
+        """Of our 2xx; by the dialog, or by the transaction from peers without magic cookie."""
+        acceptance = self._acceptance
+        if acceptance is not None and ack.cseq.number == acceptance.cseq:
+            self._acceptance = None
+            acceptance.acknowledged(ack, now)
+        else:
+            super().on_ack(self.dialog_of_call, ack, now)
+
+    def on_ack_timeout(self, transaction: ServerTransaction, now: float) -> None:
+        """Timer H: our refusal was never acknowledged. There is nothing to tell anybody."""
+
+    def on_cancel(self, transaction: ServerTransaction, now: float) -> None:
+        """§9.2: it has no effect once a final response was sent."""
+        if transaction is not self._transaction:
+            super().on_cancel(transaction, now)
+        elif self.state is InviteState.PROCEEDING and not self._is_over:
+            self._refuse(FailureKind.CALLER_GONE, 487, "", now)
+
+    def never_acknowledged(self, now: float) -> None:
+        """64·T1 without ACK: BYE is allowed now, and due."""
+        self._acceptance = None
+        if self._wish is None:
+            super().never_acknowledged(now)
+        elif self.state is InviteState.ENDING:
+            self._say_bye(self.dialog_of_call, self._wish, now)
+
+    # Reliable provisionals.
+
+    def _ring_reliably(self, reliable: _Reliable, now: float) -> None:
+        negotiation = self.dialog_of_call.negotiation
+        body = reliable.body
+        if body is not None:
+            if negotiation.state is OfferState.REMOTE_OFFER:
+                negotiation.answer_locally(body)
+            else:
+                negotiation.offer_locally(body)
+        if self._reliables is None:
+            self._reliables = deque()
+        self._reliables.append(reliable)
+        if len(self._reliables) == 1:
+            self._send_reliable(reliable, now)
+
+    def _send_reliable(self, reliable: _Reliable, now: float) -> None:
+        # RFC 3262 §3: the first RSeq is 1 to 2**31 - 1 at random, then one more each.
+        self._rseq = self._rseq + 1 if self._rseq else 1 + self.stack.random_below(2**31 - 1)
+        reliable.rseq = self._rseq
+        stack, transaction = self.stack, self._transaction
+        fields = (("Require", "100rel"), ("RSeq", str(self._rseq)), *reliable.fields)
+        status = reliable.status
+        data = stack.respond(
+            transaction, status, now, reason=reliable.reason, fields=fields, body=reliable.body
+        )
+        reliable.repetition = Repetition(
+            stack.timers,
+            self.timers,
+            lambda at: transaction.send(status, data, at),
+            self._never_pracked,
+            now,
+            longest=inf,
+        )
+
+    def _never_pracked(self, now: float) -> None:
+        """RFC 3262 §3: after 64·T1 the request SHOULD be rejected with a 5xx."""
+        if not self._is_over and self.state is InviteState.PROCEEDING:
+            self._refuse(FailureKind.REJECTED, 504, "", now)
+
+    def _on_prack(self, dialog: Dialog, request: Request, transaction: ServerTransaction, now: float) -> None:
+        rack = request.rack
+        if rack is None:
+            raise ParseError("missing", field="rack")
+        reliables = self._reliables
+        invite = self.request.cseq.number
+        if not reliables or (rack.rseq, rack.cseq, rack.method) != (reliables[0].rseq, invite, "INVITE"):
+            self.stack.respond(transaction, 481, now)
+            return
+        acknowledged = reliables.popleft()
+        if acknowledged.repetition is not None:
+            acknowledged.repetition.stop()
+        body = body_of(request)
+        negotiation = dialog.negotiation
+        if body is not None and negotiation.is_complete and not self.has_pending_offer:
+            PendingOffer.by_request(self, dialog, request, transaction, body, now)
+        else:
+            self.stack.respond(transaction, 200, now)
+            if negotiation.state is OfferState.LOCAL_OFFER and acknowledged.body is not None:
+                if body is not None:
+                    negotiation.answer_remotely(body)
+                    self.stack.emit(AnswerReceived(self, body, now))
+                else:
+                    negotiation.withdraw()
+        if reliables:
+            self._send_reliable(reliables[0], now)
+        held = self._held_answer
+        if held is not None and not any(reliable.body is not None for reliable in reliables):
+            self._held_answer = None
+            self._answer(*held, now)
+
+    def _stop_reliables(self) -> None:
+        reliables, self._reliables = self._reliables, None
+        for reliable in reliables or ():
+            if reliable.repetition is not None:
+                reliable.repetition.stop()
+
+    # The final response.
+
+    def _answer(self, body: Body | None, headers: Fields, now: float) -> None:
+        dialog, stack = self.dialog_of_call, self.stack
+        negotiation = dialog.negotiation
+        if negotiation.state is OfferState.REMOTE_OFFER and not self.has_pending_offer:
+            if body is None:
+                raise ValueError("the INVITE carried an offer: the 200 needs an answer")
+            negotiation.answer_locally(body)
+        elif negotiation.local is None and body is not None:
+            negotiation.offer_locally(body)
+        elif negotiation.local is None:
+            raise ValueError("the INVITE carried no offer: the 200 needs one")
+        self._stop_reliables()
+        fields = (
+            stack.contact_for(self._transaction, dialog.contact_user),
+            *stack.capabilities,
+            *self.session_timer.accept(self.request, now),
+            *headers,
+        )
+        data = stack.respond(self._transaction, 200, now, fields=fields, body=body)
+        self.state = InviteState.ESTABLISHED
+        dialog.is_early = False
+        self._acceptance = Acceptance(self, dialog, self._transaction, data, now, self._acknowledged)
+
+    def _acknowledged(self, now: float) -> None:
+        if self._wish is not None:
+            self._say_bye(self.dialog_of_call, self._wish, now)
+        elif not self._is_over:
+            self.stack.emit(Confirmed(self, now))
+
+    def _refuse(self, kind: FailureKind, status: int, reason: str, now: float, headers: Fields = ()) -> None:
+        self._stop_reliables()
+        self._held_answer = None
+        self.stack.respond(self._transaction, status, now, reason=reason, fields=headers)
+        self._fail(kind, status, reason or self.stack.phrase(status), now)
+        self._finish(now)
+
+    # The goodbye.
+
+    def _on_bye(self, dialog: Dialog, request: Request, transaction: ServerTransaction, now: float) -> None:
+        if self.state is InviteState.PROCEEDING and not self._is_over:
+            # §15: the caller may end an early dialog with BYE; the INVITE still needs its final response.
+            self.stack.respond(transaction, 200, now)
+            self._refuse(FailureKind.CALLER_GONE, 487, "", now)
+            return
+        acceptance, self._acceptance = self._acceptance, None
+        if acceptance is not None:
+            acceptance.stop()
+        was_over = self._is_over
+        super()._on_bye(dialog, request, transaction, now)
+        if was_over and acceptance is not None:
+            self._finish(now)  # We were waiting for the ACK to say BYE ourselves.
+
+    def _end_without_bye(self, now: float) -> None:
+        """Over for our owner, while the 2xx goes on being repeated until BYE is allowed."""
+        acceptance, self._acceptance = self._acceptance, None
+        self._end(Party.LOCAL, EndCause.HANG_UP, now)
+        self._acceptance = acceptance
+
+    def _let_go(self, now: float) -> None:
+        if self._acceptance is not None:
+            self._acceptance.stop()
+            self._acceptance = None
+        super()._let_go(now)
+
+    def _finish(self, now: float) -> None:
+        if self._wish is not None and self.state is InviteState.ESTABLISHED:
+            self.state = InviteState.ENDING  # `_end_without_bye`: the BYE is still to come.
+            return
+        super()._finish(now)
+
+    # What the shared parts ask.
+
+    @property
+    def wanted_session_s(self) -> int | None:
+        """The session timer we ask for."""
+        return self.stack.config.session_expires_s
+
+    def glare_delay_s(self) -> float:
+        """§14.1: who does not own the Call-ID waits 0 to 2 s, in units of 10 ms."""
+        return self.stack.random_below(201) / 100
