@@ -111,12 +111,12 @@ Behaviour = Manual | Ring | Answer | Refuse | EarlyMedia | Voicemail
 
 
 class Account(Struct, frozen=True):
-    """A registration; without it the phone is only known by its address."""
+    """Who the phone is and what it answers a 401 or 407 with; without it the phone is just its address."""
 
-    registrar: str
-    """sip: URI of the registrar, e.g. sip:example.com."""
-    aor: str
-    """Address of record, e.g. sip:alice@example.com."""
+    aor: str = ""
+    """Address of record, e.g. sip:alice@example.com; empty: the phone's own address."""
+    registrar: str = ""
+    """sip: URI to register with, e.g. sip:example.com; empty: credentials only, no registration."""
     username: str = ""
     password: str = ""
     expires_s: int = 300

@@ -284,7 +284,7 @@ class Handset:
             config.callConfig.timerMinSESec = _MIN_SESSION_EXPIRES_S
             config.callConfig.timerSessExpiresSec = self._config.session_expires_s
         if account := self._config.account:
-            config.idUri = account.aor
+            config.idUri = account.aor or config.idUri
             config.regConfig.registrarUri = account.registrar
             config.regConfig.timeoutSec = account.expires_s
             credentials = pj.AuthCredInfo("digest", "*", account.username, 0, account.password)

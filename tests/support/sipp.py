@@ -17,16 +17,19 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
+from typing import TypedDict, Unpack
 
 from msgspec import Struct
 
 from tests.support.ports import free_port
 from tests.support.tools import require_sipp
 
-__all__ = ["SCENARIOS", "Sipp", "SippBench", "SippResult", "TracedMessage"]
+__all__ = ["SCENARIOS", "RunOptions", "Sipp", "SippBench", "SippResult", "TracedMessage"]
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "sipp"
 
+_NO_RETRANSMISSIONS = "Run with -nr"
+"""What a scenario says that must not have SIPp's own handling of retransmissions."""
 _READY = b"Scenario Screen"
 _START_TIMEOUT_S = 10.0
 _TRACE_HEAD = re.compile(
@@ -202,6 +205,20 @@ class Sipp:
             self._is_ready.set()
 
 
+class RunOptions(TypedDict, total=False):
+    """Keywords of `SippBench.run`."""
+
+    service: str
+    keys: dict[str, str]
+    calls: int
+    rate: float
+    hold_ms: int
+    transport: str
+    timeout_s: int
+    trace: bool
+    more: Sequence[str]
+
+
 class SippBench:
     """All SIPps of one test; none outlives it.
 
@@ -224,22 +241,22 @@ class SippBench:
     ) -> None:
         await self._stack.aclose()
 
-    async def callee(self, scenario: str, **options: object) -> Sipp:
+    async def callee(self, scenario: str, **options: Unpack[RunOptions]) -> Sipp:
         """A SIPp that waits for calls. Options: see `run`."""
-        return await self.run(scenario, **options)  # type: ignore[arg-type]
+        return await self.run(scenario, **options)
 
     async def caller(
         self,
         scenario: str,
         remote: tuple[str, int],
         *,
-        service: str = "5550100",
         caller: str = "5550199",
-        **options: object,
+        **options: Unpack[RunOptions],
     ) -> Sipp:
-        """A SIPp that calls `service` at `remote` once it has started."""
-        keys = {"caller": caller}
-        return await self.run(scenario, remote=remote, service=service, keys=keys, **options)  # type: ignore[arg-type]
+        """A SIPp that calls `service` (default 5550100) at `remote` as soon as it has started."""
+        options.setdefault("service", "5550100")
+        options["keys"] = {"caller": caller, **options.get("keys", {})}
+        return await self.run(scenario, remote=remote, **options)
 
     async def run(
         self,
@@ -278,6 +295,8 @@ class SippBench:
             arguments += ["-s", service]
         for key, value in (keys or {}).items():
             arguments += ["-key", key, value]
+        if _NO_RETRANSMISSIONS in _text_of(scenario):
+            arguments.append("-nr")
         arguments += more
         environment = {**os.environ, "TERM": "vt100"}
         sipp = await Sipp.start(scenario, folder, port, arguments, environment=environment)
@@ -287,6 +306,10 @@ class SippBench:
 
 def _make(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+
+
+def _text_of(scenario: str) -> str:
+    return (SCENARIOS / f"{scenario}.xml").read_text()
 
 
 def _is(message: TracedMessage, what: str) -> bool:
