@@ -10,7 +10,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from media.codecs import DEFAULT_CODECS, CodecSpec, find_codec, static_codec
-from media.sdp import MediaDescription
+from media.sdp import MediaDescription, RtpMap
 
 __all__ = [
     "AudioCapabilities",
@@ -48,7 +48,7 @@ class AudioCapabilities(Struct, frozen=True):
 
 
 class Formats(NamedTuple):
-    """One side's payload numbers of an audio line."""
+    """One side's payload numbers of an audio line. Shared by calls that say the same: never changed."""
 
     codecs: tuple[tuple[int, CodecSpec], ...]
     """Ours to use, in the writer's order."""
@@ -67,16 +67,25 @@ def encoding_of(spec: CodecSpec) -> Encoding:
 
 def read_formats(media: MediaDescription) -> Formats:
     """What the payload numbers of a line mean, as far as we know the encodings."""
-    rtpmaps = media.rtpmaps()
+    rtpmaps = tuple([value for key, value in media.attributes if key == "rtpmap" and value])
+    return _read_formats(media.formats, rtpmaps)
+
+
+@lru_cache(maxsize=256)  # A trunk says the same in every call; what differs are ports and addresses.
+def _read_formats(formats: tuple[str, ...], lines: tuple[str, ...]) -> Formats:
+    rtpmaps: dict[int, RtpMap] = {}
+    for line in lines:
+        if rtpmap := RtpMap.parse(line):
+            rtpmaps.setdefault(rtpmap.payload_type, rtpmap)
     codecs: list[tuple[int, CodecSpec]] = []
     events: dict[int, int] = {}
     noises: dict[int, int] = {}
     numbers: list[tuple[Encoding, int]] = []
-    for text in media.formats:
+    for text in formats:
         if not (text.isascii() and text.isdigit() and len(text) < 4 and (number := int(text)) < 128):
             continue
-        if rtpmap := rtpmaps.get(number):
-            name, rate, channels = rtpmap.name.lower(), rtpmap.clock_rate_hz, rtpmap.channels
+        if known := rtpmaps.get(number):
+            name, rate, channels = known.name.lower(), known.clock_rate_hz, known.channels
             spec = find_codec(name, rate, channels)
         elif number == 13:  # CN is static for 8000 (RFC 3389 §4).
             name, rate, channels, spec = _COMFORT_NOISE, 8000, 1, None

@@ -111,6 +111,22 @@ class RtpMap(Struct, frozen=True):
     clock_rate_hz: int
     channels: int = 1
 
+    @classmethod
+    def parse(cls, value: str) -> "RtpMap | None":
+        """The attribute's value, such as `101 telephone-event/8000`; None if it is unreadable."""
+        number, _, encoding = value.strip().partition(" ")
+        name, _, rates = encoding.strip().partition("/")
+        rate, slash, channels = rates.partition("/")
+        try:
+            return cls(
+                payload_type=_number(number, 127, "payload type"),
+                name=name,
+                clock_rate_hz=_number(rate, 1_000_000, "clock rate"),
+                channels=_number(channels, 255, "channels") if slash and channels else 1,
+            )
+        except SdpError:
+            return None
+
 
 class MediaDescription(Struct, frozen=True):
     """An m= line and what follows it (§5.14)."""
@@ -147,7 +163,7 @@ class MediaDescription(Struct, frozen=True):
         """The rtpmap lines by payload number; unreadable ones are left out."""
         found: dict[int, RtpMap] = {}
         for key, value in self.attributes:
-            if key == "rtpmap" and value and (rtpmap := _rtpmap(value)):
+            if key == "rtpmap" and value and (rtpmap := RtpMap.parse(value)):
                 found.setdefault(rtpmap.payload_type, rtpmap)
         return found
 
@@ -202,10 +218,10 @@ class SessionDescription(Struct, frozen=True):
         for media in self.media:
             port = f"{media.port}/{media.port_count}" if media.port_count != 1 else f"{media.port}"
             lines.append(f"m={media.kind} {port} {media.protocol} {' '.join(media.formats)}")
-            lines += [line for line in media.extra if line[0] != "c"]
+            lines += [line for line in media.extra if line[0] not in _AFTER_CONNECTION]
             if media.connection is not None:
                 lines.append(f"c={media.connection}")
-            lines += [line for line in media.extra if line[0] == "c"]
+            lines += [line for line in media.extra if line[0] in _AFTER_CONNECTION]
             lines += [f"b={value}" for value in media.bandwidths]
             lines += [f"a={key}" if value is None else f"a={key}:{value}" for key, value in media.attributes]
         lines.append("")
@@ -241,6 +257,7 @@ class SessionDescription(Struct, frozen=True):
 
 
 _AFTER_TIMES = frozenset("crzk")
+_AFTER_CONNECTION = frozenset("c")
 
 
 def _attribute(attributes: tuple[Attribute, ...], name: str) -> str | None:
@@ -313,8 +330,13 @@ def _parse(data: bytes) -> SessionDescription:
         times=tuple(times) or ("0 0",),
         attributes=tuple(session.attributes),
         media=tuple([_media(section) for section in sections]),
-        extra=tuple(session.extra),
+        extra=_in_order(session.extra, _AFTER_TIMES),
     )
+
+
+def _in_order(extra: list[str], late: frozenset[str]) -> tuple[str, ...]:
+    """Lines as they will be written: those of the late types behind the others."""
+    return tuple(sorted(extra, key=lambda line: line[0] in late)) if extra else ()
 
 
 def _origin(value: str) -> Origin:
@@ -347,7 +369,7 @@ def _media(draft: _Draft) -> MediaDescription:
         connection=draft.connection,
         bandwidths=tuple(draft.bandwidths),
         attributes=tuple(draft.attributes),
-        extra=tuple(draft.extra),
+        extra=_in_order(draft.extra, _AFTER_CONNECTION),
     )
 
 
@@ -356,21 +378,6 @@ def _number(text: str, highest: int, what: str) -> int:
     if text.isascii() and text.isdigit() and len(text) < 11 and (number := int(text)) <= highest:
         return number
     raise SdpError(f"{what} is not a number up to {highest}: {text[:20]!r}")
-
-
-def _rtpmap(value: str) -> RtpMap | None:
-    number, _, encoding = value.strip().partition(" ")
-    name, _, rates = encoding.strip().partition("/")
-    rate, slash, channels = rates.partition("/")
-    try:
-        return RtpMap(
-            payload_type=_number(number, 127, "payload type"),
-            name=name,
-            clock_rate_hz=_number(rate, 1_000_000, "clock rate"),
-            channels=_number(channels, 255, "channels") if slash and channels else 1,
-        )
-    except SdpError:
-        return None
 
 
 def _milliseconds(text: str | None) -> float | None:
