@@ -1,8 +1,9 @@
 """Record beeps: heard after the greeting of a machine, and nothing else is one.
 
-A beep is an isolated burst of 60 ms to 2 s whose strongest line lies between 350 and 2200 Hz and keeps to a
-plan: one frequency, one with its harmonics, two, a straight glide, or a few stations in turn. Voices do not:
-their lines stand closer than 350 Hz, waver, and swell. What the network itself sends (`tones.py` names it) is no beep.
+A beep is an isolated burst of 60 ms to 2 s whose strongest line lies between 350 and 2200 Hz and keeps
+to a plan: one frequency, one with its harmonics, two, a straight glide, or a few stations in turn.
+Voices do not: their lines stand closer than 350 Hz, waver, and swell. What the network itself sends
+(`tones.py` names it) is no beep.
 """
 
 from __future__ import annotations
@@ -76,8 +77,7 @@ def _steady_shape(burst: Burst) -> BeepShape | None:
         return None  # GSM lets a tone swell by 12 dB in 0.1 s, and so do voices: their lines waver
     if f[0] < 700.0 and burst.duration_s < 0.15 and _has_voice_comb(f):
         return None
-    wavers = burst.variance_hz2 > (8.0 if burst.duration_s >= 0.28 else 1.0)
-    if f[0] < 480.0 and (burst.duration_s < 0.15 or wavers or burst.swing_db > 2.0):
+    if f[0] < 480.0 and (burst.duration_s < 0.15 or burst.variance_hz2 > 1.0 or burst.swing_db > 2.0):
         return None  # the second harmonic of a woman's "oo" through a telephone is all but a sine
     others = [(hz, part) for hz, part in zip(f[1:], p[1:], strict=True) if part > 0.03 * p[0]]
     if not others:

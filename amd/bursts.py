@@ -1,10 +1,10 @@
 """Bursts of tone: where one began and ended, which lines it has, how its frequency ran.
 
-A burst is recognised backwards. While something tonal sounds, nothing is decided; when it falls silent (or
-has lasted longer than any beep), the steps kept in a short history are walked back from the end for as long
-as they carry the same line, and then one long spectrum of the samples in between tells lines apart that 40 ms
-cannot (440 and 480 Hz, a vowel's harmonics). Speech that runs straight into a beep, or over it, is walked past.
-This module names nothing: `beep.py` and `tones.py` do.
+A burst is recognised backwards. While something tonal sounds, nothing is decided; when it falls silent
+(or has lasted longer than any beep), the steps kept in a short history are walked back from the end for
+as long as they carry the same line, and then one long spectrum of the samples in between tells lines
+apart that 40 ms cannot (440 and 480 Hz, a vowel's harmonics). Speech that runs into a beep, or over it,
+is walked past. This module names nothing: `beep.py` and `tones.py` do.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ _FAINTEST_DBOV: Final = -48.0
 _GAP_STEPS: Final = 3
 """Steps without the line that a burst may contain: one lost packet touches up to three windows."""
 _BLOCK: Final = 80
+_APART_HZ: Final = 60.0
+"""Lines closer than this are one to a single step."""
 
 
 class Course(Enum):
@@ -99,7 +101,18 @@ class _Mark(NamedTuple):
 class BurstTracer:
     """Steps in, bursts out; bounded: 2.2 s of samples and of marks."""
 
-    __slots__ = ("_consumed", "_history", "_hz", "_level", "_ring", "_run", "_since", "_told", "_written")
+    __slots__ = (
+        "_consumed",
+        "_history",
+        "_hz",
+        "_level",
+        "_pure",
+        "_ring",
+        "_run",
+        "_since",
+        "_told",
+        "_written",
+    )
 
     def __init__(self) -> None:
         self._history: deque[_Mark] = deque(maxlen=LONGEST_BEEP_STEPS + 8)
@@ -111,6 +124,9 @@ class BurstTracer:
         """Steps since the last tonal one; −1: nothing tonal lately."""
         self._run = 0
         """Steps the present tone has lasted on one frequency."""
+        self._pure = 0
+        """Steps in a row with all but nothing between the lines: two tones 40 Hz apart waver, yet are
+        pure."""
         self._told = False
         self._consumed = 0
         """End of the latest burst that was handed out whole."""
@@ -121,9 +137,9 @@ class BurstTracer:
         return self._since >= 0
 
     @property
-    def run_steps(self) -> int:
-        """Steps that the present tone has kept its frequency."""
-        return self._run
+    def tone_steps(self) -> int:
+        """For how many steps a tone has sounded: one line that stays, or nothing but a few lines; 0: none."""
+        return max(self._run if self._since == 0 else 0, self._pure)
 
     def push(self, step: Step, newest: NDArray[np.int16]) -> Burst | None:
         """Hear one step (`newest`: its 160 samples). A burst comes when it has ended, or got too long."""
@@ -142,6 +158,7 @@ class BurstTracer:
             and step.level_dbov > _FAINTEST_DBOV
         )
         self._history.append(_Mark(step.end_sample, step.level_dbov, lines, tonal, step.tonality))
+        self._pure = self._pure + 1 if tonal and step.tonality >= 0.94 else 0
         if tonal:
             return self._goes_on(step)
         if self._since < 0 or step.is_lost:
@@ -159,7 +176,7 @@ class BurstTracer:
 
     def _goes_on(self, step: Step) -> Burst | None:
         hz, part = step.lines[0]
-        if self._since < 0 or abs(hz - self._hz) > 0.02 * self._hz:
+        if self._since < 0 or abs(hz - self._hz) > max(6.0, 0.008 * self._hz):
             self._run, self._told = 0, False
         self._run += 1
         self._since = 0
@@ -286,7 +303,7 @@ class BurstTracer:
             rest[max(k - near, 0) : k + near + 1] = 0.0
         if not lines:
             return None
-        if all(abs(f - hz) > max(12.0, 0.015 * hz) for f, _ in lines[:2]):
+        if all(abs(f - hz) > _APART_HZ / 2.0 for f, _ in lines[:2]):
             return None
         return tuple(f for f, _ in lines), tuple(p for _, p in lines)
 
@@ -314,6 +331,9 @@ def _course(path: list[_Mark]) -> tuple[Course | None, list[_Mark], tuple[float,
         first, last = glide[0].lines[0][0], glide[-1].lines[0][0]
         return Course.GLIDE, glide, (first, last), 1, len(path) - len(glide) > 4
     stepped, stations, pieces = _steps_tail(path)
+    if pieces >= 2 and max(stations) - min(stations) < _APART_HZ:
+        # Two lines too close for 40 ms: the strongest seems to wander between them.
+        return Course.STEADY, stepped, (fmean(stations),), 1, False
     if pieces >= 2:
         return Course.STEPS, stepped, stations, pieces, len(path) - len(stepped) > 4
     pure_before = sum(m.lines[0][1] > 0.75 for m in before[-8:])
@@ -402,10 +422,12 @@ def _variance(core: list[_Mark], course: Course, stations: tuple[float, ...]) ->
         ideal = [hz[0] + (hz[-1] - hz[0]) * i / max(n - 1, 1) for i in range(n)]
         return pvariance([a - b for a, b in zip(hz, ideal, strict=True)])
     off = [min((f - s for s in stations), key=abs) for f in hz]
-    near = sorted((d for d in off if abs(d) < 25.0), key=abs) or off
-    if len(near) >= 10:
-        near = near[: len(near) * 17 // 20]  # a lost packet spoils up to three windows
-    return pvariance(near) if len(near) > 1 else 0.0
+    near = [d for d in off if abs(d) < 25.0] or off
+    if len(near) < 8:
+        return pvariance(near) if len(near) > 1 else 0.0
+    # By the median deviation: a lost packet spoils up to three windows, a voice wavers in all of them.
+    middle = median(near)
+    return float((1.4826 * median(abs(d - middle) for d in near)) ** 2)
 
 
 def _line_level(blocks: NDArray[np.float64], hz: float) -> NDArray[np.float64]:

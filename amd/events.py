@@ -53,6 +53,8 @@ class Rule(StrEnum):
     """A record beep."""
     NO_SPEECH = "no speech"
     TIMEOUT = "timeout"
+    AUDIO_ENDED = "audio ended"
+    """The best guess when no more audio comes (`AmdDetector.finish`)."""
 
 
 class Evidence(Struct, frozen=True):
@@ -65,10 +67,11 @@ class Evidence(Struct, frozen=True):
     speech_s: float = 0.0
     """Speech heard, pauses not counted."""
     run_s: float = 0.0
-    """The latest utterance: speech without a pause of `pause_ms`."""
+    """The latest utterance: speech without a pause of 0.3 s."""
     longest_run_s: float = 0.0
     pause_s: float = 0.0
     """Silence since the last speech; 0 while somebody speaks."""
+    utterances: int = 0
     words: int = 0
     """Stretches of at least 100 ms of speech between gaps of at least 50 ms."""
     machine_probability: float = 0.5

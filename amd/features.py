@@ -1,8 +1,8 @@
 """One analysis of each 20 ms of audio, shared by everything that listens: level, spectral lines, voicing.
 
-A step covers 160 samples; its spectrum is of the latest 320 (40 ms, Hann, zero-padded to 512: 15.6 Hz per
-bin, lines 100 Hz apart are resolved). Steps are computed one by one also when a whole file is pushed: the figures
-then do not depend, to the last bit, on how the audio was cut into packets.
+A step covers 160 samples; its spectrum is of the latest 320 (40 ms, Hann, zero-padded to 512: 15.6 Hz
+per bin, lines 100 Hz apart are resolved). Steps are computed one by one also when a whole file is
+pushed: then the figures do not depend, to the last bit, on how the audio was cut into packets.
 """
 
 from __future__ import annotations
@@ -74,7 +74,18 @@ class Step:
 class FrameAnalyser:
     """int16 audio at 8 kHz in, any n; one `Step` for each full 20 ms."""
 
-    __slots__ = ("_buffer", "_filled", "_heard", "_lost", "_scale", "_spectrum", "_step", "_vad", "_window")
+    __slots__ = (
+        "_buffer",
+        "_filled",
+        "_heard",
+        "_lost",
+        "_overlap",
+        "_scale",
+        "_spectrum",
+        "_step",
+        "_vad",
+        "_window",
+    )
 
     def __init__(self) -> None:
         self._buffer = np.zeros(WINDOW, np.int16)
@@ -85,6 +96,9 @@ class FrameAnalyser:
         self._window = np.hanning(WINDOW + 2)[1:-1]
         # Sum of bins -> mean square: two sides of the spectrum, its length, and the window's own power.
         self._scale = 2.0 / (FFT * float(np.sum(self._window**2)))
+        overlap = np.correlate(self._window, self._window, "full")[WINDOW - 1 :]
+        # A window shortens the overlap at long lags; its own autocorrelation undoes that.
+        self._overlap = overlap[_PITCH] / overlap[0]
         self._vad = webrtcvad.Vad(2)
         self._step = Step()
 
@@ -165,5 +179,5 @@ class FrameAnalyser:
 
     def _find_pitch(self, power: NDArray[np.float64]) -> None:
         correlation = np.fft.irfft(power)
-        # The window shortens the overlap at long lags; its own autocorrelation undoes that.
-        self._step.voicing = float((correlation[_PITCH] / correlation[0]).max())
+        pitch = correlation[_PITCH] / self._overlap
+        self._step.voicing = min(float(pitch.max()) / float(correlation[0]), 1.0)
