@@ -17,10 +17,12 @@ from typing import Protocol, TypeAlias
 import structlog
 
 from engine.dial.branch import BranchNotes
-from engine.dial.bridge import CallerAudio, Joint, SilentAudio
+from engine.dial.bridge import CallerAudio, SilentAudio
+from engine.dial.caller import CallerSide
 from engine.dial.events import (
     AnswerCaller,
     CallerAnswered,
+    CallerCommand,
     CallerGone,
     Command,
     Connect,
@@ -125,21 +127,18 @@ class Dial:
 
     __slots__ = (
         "__weakref__",
-        "_audio",
         "_branches",
+        "_caller",
         "_connected_at",
         "_deadlines",
         "_decided_at",
-        "_early_media_open",
         "_error",
         "_factory",
         "_inbox",
         "_is_joining",
-        "_joint",
         "_loop",
         "_observers",
         "_parent",
-        "_pending_sound",
         "_plan",
         "_plan_factory",
         "_progress",
@@ -175,7 +174,7 @@ class Dial:
         self.request = request
         self._factory = legs
         self._parent = parent
-        self._audio: CallerAudio = audio or SilentAudio()
+        self._caller = None if parent is None else CallerSide(parent, audio or SilentAudio())
         self._screening = screening
         self._status_map = status_map or _DEFAULT_STATUS_MAP
         self._plan_factory = plan
@@ -187,11 +186,6 @@ class Dial:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._deadlines: dict[Deadline, float] = {}
-        self._joint: Joint | None = None
-        """What the caller hears."""
-        self._pending_sound: Command | None = None
-        """What the caller shall hear as soon as the caller's media is open."""
-        self._early_media_open = False
         self._winner: Leg | None = None
         self._is_joining = False
         self._started_at = 0.0
@@ -294,18 +288,19 @@ class Dial:
         return self._result
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        parent, request = self._parent, self.request
+        caller, request = self._caller, self.request
         for target in request.effective_targets:
             for leg in self._make_legs(target):
                 self._branches[leg.id] = BranchNotes(leg, target)
-        if parent is not None:
+        if caller is not None:
             self._progress = CallerProgress(
                 answer_on_bridge=request.answer_on_bridge,
                 dial_music=request.dial_music,
                 branches=len(self._branches),
-                is_caller_answered=parent.has_answered,
+                is_caller_answered=caller.has_answered,
+                is_screened=request.needs_screening,
             )
-            parent.attach(self)
+            caller.attach(self)
         self._plan = self._plan_factory(
             request, [(leg, notes.target) for leg, notes in self._branches.items()], self._status_map
         )
@@ -361,18 +356,12 @@ class Dial:
                 case Disconnect():
                     self._progress = None
                     self._decided_at = self._now()
-                    self._silence()
+                    if self._caller is not None:
+                        self._caller.silence()
                 case Finish():
                     self._finish(command.verdict)
-                case RingCaller():
-                    self._caller.ring()
-                case OpenCallerEarlyMedia():
-                    self._caller.open_early_media()
-                    self._early_media_open = True
-                case AnswerCaller():
-                    self._caller.answer()
-                case PlayRingback() | PlayMusic() | PresentEarlyMedia():
-                    self._sound(command)
+                case _:
+                    self._to_caller(command)
             if self._observers:
                 self._publish(command)
 
@@ -400,47 +389,43 @@ class Dial:
     def _connect(self, leg: Leg) -> None:
         self._winner = leg
         self._progress = None
-        parent = self._parent
-        if parent is not None and not parent.has_answered:
+        caller = self._caller
+        if caller is not None and not caller.has_answered:
             self._is_joining = True
-            parent.answer()
-            if not parent.has_answered:
+            caller.answer()
+            if not caller.has_answered:
                 return  # CallerAnswered, or CallerGone, follows
         self._join(leg)
 
     def _join(self, leg: Leg) -> None:
         self._is_joining = False
-        self._silence()
-        if self._parent is not None:
-            self._joint = self._audio.join(self._parent, leg)
+        if self._caller is not None:
+            self._caller.hear(lambda audio, parent: audio.join(parent, leg))
         self.post(Connected(leg.id, self._now()))
 
     def _on_caller_answered(self) -> None:
         if self._is_joining and self._winner is not None and self._decided_at is None:
             self._join(self._winner)
-        elif self._pending_sound is not None:
-            self._sound(self._pending_sound)
+        elif self._caller is not None:
+            self._caller.hear_what_waits()
 
-    def _sound(self, command: Command) -> None:
-        """Let the caller hear this in place of what it hears now."""
+    def _to_caller(self, command: CallerCommand) -> None:
         caller = self._caller
-        self._silence()
-        if not (caller.has_answered or self._early_media_open):
-            self._pending_sound = command
-            return
+        assert caller is not None, "a plan ordered something for a caller, and there is none"
         match command:
+            case RingCaller():
+                caller.ring()
+            case OpenCallerEarlyMedia():
+                caller.open_early_media()
+            case AnswerCaller():
+                caller.answer()
             case PlayRingback():
-                self._joint = self._audio.ringback(caller)
-            case PlayMusic():
-                self._joint = self._audio.music(caller, command.url, self._on_music_failed)
+                caller.hear(lambda audio, parent: audio.ringback(parent))
+            case PlayMusic(url=url):
+                caller.hear(lambda audio, parent: audio.music(parent, url, self._on_music_failed))
             case PresentEarlyMedia():
-                self._joint = self._audio.join(caller, self._branches[command.leg].leg)
-
-    def _silence(self) -> None:
-        self._pending_sound = None
-        joint, self._joint = self._joint, None
-        if joint is not None:
-            joint.close()
+                leg = self._branches[command.leg].leg
+                caller.hear(lambda audio, parent: audio.join(parent, leg))
 
     def _on_music_failed(self, reason: str) -> None:
         self.post(MusicFailed(self._now(), reason))
@@ -514,11 +499,6 @@ class Dial:
 
     # --- the end, in every case
 
-    @property
-    def _caller(self) -> ParentLeg:
-        assert self._parent is not None, "a plan without a caller ordered something for the caller"
-        return self._parent
-
     def _stop_now(self, at: float) -> None:
         """The task is being cancelled: the same as a request to hang up, without waiting for goodbyes."""
         if self._result is not None or self._plan is None:
@@ -547,12 +527,11 @@ class Dial:
         for notes in self._branches.values():
             if notes.end is None and notes.cause is None:
                 self._hang_up_leg(notes, cause)
-        try:
-            self._silence()
-            if self._parent is not None:
-                self._parent.detach()
-        except Exception:
-            log.exception("caller's leg not handed back", dial=self.id)
+        if self._caller is not None:
+            try:
+                self._caller.release()
+            except Exception:  # the result must get out all the same
+                log.exception("caller's leg not handed back", dial=self.id)
         result = self._result
         if result is None:  # cancelled before there was a plan
             self._finish(Verdict(DialStatus.NO_ANSWER, 487, TerminationReason.CALLER_GONE, None))

@@ -19,6 +19,7 @@ from engine.ids import CallSid
 __all__ = [
     "AnswerCaller",
     "CallerAnswered",
+    "CallerCommand",
     "CallerGone",
     "Command",
     "Connect",
@@ -284,18 +285,11 @@ class Finish(Struct, frozen=True):
     verdict: Verdict
 
 
+CallerCommand: TypeAlias = (
+    RingCaller | OpenCallerEarlyMedia | AnswerCaller | PlayRingback | PlayMusic | PresentEarlyMedia
+)
+"""What `progress.py` orders for the caller."""
+
 Command: TypeAlias = (
-    StartLeg
-    | HangUpLeg
-    | Screen
-    | Connect
-    | Disconnect
-    | SetDeadline
-    | RingCaller
-    | OpenCallerEarlyMedia
-    | AnswerCaller
-    | PlayRingback
-    | PlayMusic
-    | PresentEarlyMedia
-    | Finish
+    StartLeg | HangUpLeg | Screen | Connect | Disconnect | SetDeadline | Finish | CallerCommand
 )

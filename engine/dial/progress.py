@@ -45,18 +45,26 @@ class CallerProgress:
         "_has_started",
         "_is_answered",
         "_is_ringing",
+        "_is_screened",
         "_is_single",
         "_music",
         "_presents_early_media",
     )
 
     def __init__(
-        self, *, answer_on_bridge: bool, dial_music: str, branches: int, is_caller_answered: bool
+        self,
+        *,
+        answer_on_bridge: bool,
+        dial_music: str,
+        branches: int,
+        is_caller_answered: bool,
+        is_screened: bool = False,
     ) -> None:
         self._answers_on_bridge = answer_on_bridge and not is_caller_answered
         self._is_answered = is_caller_answered
         self._music = dial_music
         self._is_single = branches == 1
+        self._is_screened = is_screened
         self._has_started = False
         self._is_ringing = False
         self._presents_early_media = False
@@ -96,9 +104,7 @@ class CallerProgress:
                     return _NOTHING
                 self._is_ringing = True
                 return (RingCaller(),)
-            case LegAnswered() if self._presents_early_media:
-                # Should the callee be screened now, the caller must not hear it; otherwise the plan's Connect
-                # takes the tone away again before its first packet.
-                return (PlayRingback(),)
+            case LegAnswered() if self._presents_early_media and self._is_screened:
+                return (PlayRingback(),)  # the caller must not hear the screening
             case _:
                 return _NOTHING

@@ -30,12 +30,14 @@ def heard(
     dial_music: str = "",
     branches: int = 1,
     is_caller_answered: bool = False,
+    is_screened: bool = False,
 ) -> list[Command]:
     progress = CallerProgress(
         answer_on_bridge=answer_on_bridge,
         dial_music=dial_music,
         branches=branches,
         is_caller_answered=is_caller_answered,
+        is_screened=is_screened,
     )
     return [*progress.begin(), *(command for event in events for command in progress.handle(event))]
 
@@ -100,4 +102,6 @@ def test_dv43_ringback_takes_the_place_of_music_that_cannot_be_played() -> None:
 
 
 def test_a_callee_in_screening_is_not_heard_through_its_early_media() -> None:
-    assert heard(LegEarlyMedia(A, 1.0), LegAnswered(A, 2.0), answer_on_bridge=True)[-1] == PlayRingback()
+    events = (LegEarlyMedia(A, 1.0), LegAnswered(A, 2.0))
+    assert heard(*events, answer_on_bridge=True, is_screened=True)[-1] == PlayRingback()
+    assert heard(*events, answer_on_bridge=True)[-1] == PresentEarlyMedia(A)
