@@ -87,24 +87,20 @@ class ToneDetector:
         total = np.einsum("ij,ij->i", blocks, blocks)
         # Power of a sine of amplitude a over n samples: a²n/2; projected on sine and cosine: (an/2)².
         floor = _power(_MIN_LEVEL_DBOV) * 32768.0**2 * n
-        if not self._digit and not self._run and not (total > 2 * floor).any():
+        if not (total > 2 * floor).any():
             return [""] * len(blocks)
         parts = blocks @ self._basis
         powers = (parts[:, :8] ** 2 + parts[:, 8:] ** 2) * (2 / n)
         low, high = powers[:, :4], powers[:, 4:]
-        row, column = low.argmax(axis=1), high.argmax(axis=1)
         best_low, best_high = low.max(axis=1), high.max(axis=1)
-        others_low = np.partition(low, 2, axis=1)[:, 2] / best_low.clip(1)
-        others_high = np.partition(high, 2, axis=1)[:, 2] / best_high.clip(1)
-        good = (
-            (best_low > floor)
-            & (best_high > floor)
-            & (best_low < best_high * _power(_LOW_OVER_HIGH_DB))
-            & (best_high < best_low * _power(_HIGH_OVER_LOW_DB))
-            & (others_low < _power(-_OVER_OTHERS_DB))
-            & (others_high < _power(-_OVER_OTHERS_DB))
-            & (best_low + best_high > _SHARE_OF_POWER * total)
-        )
+        good = (best_low + best_high > _SHARE_OF_POWER * total) & (np.minimum(best_low, best_high) > floor)
+        if not good.any():
+            return [""] * len(blocks)  # Nearly always, when somebody speaks.
+        row, column = low.argmax(axis=1), high.argmax(axis=1)
+        good &= best_low < best_high * _power(_LOW_OVER_HIGH_DB)
+        good &= best_high < best_low * _power(_HIGH_OVER_LOW_DB)
+        good &= np.partition(low, 2, axis=1)[:, 2] < best_low * _power(-_OVER_OTHERS_DB)
+        good &= np.partition(high, 2, axis=1)[:, 2] < best_high * _power(-_OVER_OTHERS_DB)
         return [_KEYS[r * 4 + c] if g else "" for r, c, g in zip(row, column, good, strict=True)]
 
     def _step(self, digit: str, heard: list[DigitHeard]) -> None:

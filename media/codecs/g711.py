@@ -66,8 +66,20 @@ def _encode_table(law: str) -> NDArray[np.uint8]:
 
 _PCM_OF_ULAW, _PCM_OF_ALAW = _decode_table("u"), _decode_table("a")
 _ULAW_OF, _ALAW_OF = _encode_table("u"), _encode_table("a")
-_ALAW_OF_ULAW = _ALAW_OF[_PCM_OF_ULAW.view(np.uint16)].tobytes()
-_ULAW_OF_ALAW = _ULAW_OF[_PCM_OF_ALAW.view(np.uint16)].tobytes()
+
+
+def _translation(decoded: Pcm, encoding: NDArray[np.uint8]) -> bytes:
+    """One law's octets in the other. Bit 7 is the sign in both, and the negative half mirrors the positive.
+
+    Going through the encoder for both halves would not: samples on the border of two intervals belong to the
+    upper one, which is the larger magnitude above zero and the smaller below, and minus zero would turn plus.
+    """
+    positive = encoding[decoded[0x80:].view(np.uint16)]
+    return (positive & 0x7F).tobytes() + positive.tobytes()
+
+
+_ALAW_OF_ULAW = _translation(_PCM_OF_ULAW, _ALAW_OF)
+_ULAW_OF_ALAW = _translation(_PCM_OF_ALAW, _ULAW_OF)
 
 
 def alaw_to_ulaw(payload: bytes | bytearray) -> bytes | bytearray:

@@ -1,5 +1,7 @@
 """G.711 against values that were not computed by the code under test."""
 
+from collections.abc import Callable
+
 import av
 import numpy as np
 import pytest
@@ -81,9 +83,26 @@ def test_the_tables_equal_their_readable_twins() -> None:
     assert open_codec(PCMA).encode(samples) == bytes(_alaw_of(int(s)) for s in samples)
 
 
-def test_translating_between_the_laws_equals_decoding_and_encoding() -> None:
-    assert alaw_to_ulaw(EVERY_OCTET) == open_codec(PCMU).encode(open_codec(PCMA).decode(EVERY_OCTET))
-    assert ulaw_to_alaw(EVERY_OCTET) == open_codec(PCMA).encode(open_codec(PCMU).decode(EVERY_OCTET))
+@pytest.mark.parametrize(
+    ("translate", "source", "target"), [(alaw_to_ulaw, PCMA, PCMU), (ulaw_to_alaw, PCMU, PCMA)]
+)
+def test_translating_is_decoding_and_encoding_with_both_signs_alike(
+    translate: Callable[[bytes], bytes], source: CodecSpec, target: CodecSpec
+) -> None:
+    positive, negative = EVERY_OCTET[128:], EVERY_OCTET[:128]
+    decoded = open_codec(source).decode(positive)
+    assert translate(positive) == open_codec(target).encode(decoded)
+    values = open_codec(target).decode(translate(negative)).astype(int)
+    assert np.array_equal(values, -open_codec(target).decode(translate(positive)).astype(int))
+
+
+def test_audio_that_was_translated_there_and_back_stays_nearly_the_same() -> None:
+    there_and_back = bytes(alaw_to_ulaw(ulaw_to_alaw(EVERY_OCTET)))
+    again = open_codec(PCMU).decode(there_and_back).astype(int)
+    before = open_codec(PCMU).decode(EVERY_OCTET).astype(int)
+    step = np.maximum(8, np.abs(before) // 16)
+    assert np.all(np.abs(again - before) <= step)
+    assert bytes(alaw_to_ulaw(ulaw_to_alaw(there_and_back))) == there_and_back
 
 
 def test_full_scale_saturates_instead_of_wrapping() -> None:
