@@ -12,13 +12,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import structlog
 
 from engine.dial.branch import BranchNotes
 from engine.dial.bridge import CallerAudio, SilentAudio
 from engine.dial.caller import CallerSide
+from engine.dial.deadlines import Deadlines
 from engine.dial.events import (
     AnswerCaller,
     CallerAnswered,
@@ -50,16 +51,17 @@ from engine.dial.events import (
     StartLeg,
 )
 from engine.dial.failure import internal_error
-from engine.dial.leg import Cause, EndedBy, Inbox, Leg, ParentLeg
+from engine.dial.leg import Cause, EndedBy, Leg, ParentLeg
 from engine.dial.outcome import BranchEnd, DialStatus, How, StatusMap, TerminationReason, Verdict
-from engine.dial.plan import Plan, RingAll
+from engine.dial.parts import LegFactory, PlanFactory, Screening, ring_all
+from engine.dial.plan import Plan
 from engine.dial.progress import CallerProgress
 from engine.dial.request import DialRequest, InvalidRequest, Target
 from engine.dial.result import DialResult, LegRecord
 from engine.dial.unrouted import UnroutedLeg
 from engine.ids import CallSid, DialId, new_call_sid, new_dial_id
 
-__all__ = ["Dial", "DialState", "Happening", "LegFactory", "Observer", "PlanFactory", "Screening"]
+__all__ = ["Dial", "DialState", "Happening", "Observer"]
 
 log = structlog.get_logger(__name__)
 
@@ -69,30 +71,6 @@ final (DV-31), and in the end the result."""
 
 Observer = Callable[[Happening], None]
 
-PlanFactory = Callable[[DialRequest, Sequence[tuple[CallSid, Target]], StatusMap], Plan]
-"""Makes the plan over the legs of a request, in the order of the targets."""
-
-
-class LegFactory(Protocol):
-    """Routing as the dial sees it."""
-
-    def legs_for(self, target: Target, request: DialRequest, parent: ParentLeg | None) -> Sequence[Leg]:
-        """The legs that ring for one target, at least one: a user may have several registrations.
-
-        What cannot be routed is an `UnroutedLeg` with the failure of DV-25. Headers, identity and credentials
-        are made per leg, so that nothing of one branch appears on another (DV-20).
-        """
-
-
-class Screening(Protocol):
-    """Runs screening applications on answered callees (section 7)."""
-
-    def begin(self, leg: Leg, hook: str, inbox: Inbox) -> None:
-        """Start and return at once; one `Screened` is posted, unless `stop` came first."""
-
-    def stop(self, leg: Leg) -> None:
-        """The callee is being hung up; more than once does nothing more."""
-
 
 class DialState(StrEnum):
     """For counting and for display."""
@@ -101,17 +79,6 @@ class DialState(StrEnum):
     TALKING = "talking"
     ENDING = "ending"
     ENDED = "ended"
-
-
-def ring_all(request: DialRequest, legs: Sequence[tuple[CallSid, Target]], status_map: StatusMap) -> Plan:
-    """The plan of the `dial` verb."""
-    return RingAll(
-        [leg for leg, _ in legs],
-        ring_timeout_s=request.timeout_s,
-        time_limit_s=request.time_limit_s,
-        screened=[leg for leg, target in legs if target.confirm_hook or request.confirm_hook],
-        status_map=status_map,
-    )
 
 
 _LEG_EVENTS = (LegTrying, LegRinging, LegEarlyMedia, LegAnswered, LegEnded)
@@ -147,7 +114,6 @@ class Dial:
         "_started_at",
         "_started_at_utc",
         "_status_map",
-        "_timer",
         "_waiters",
         "_wake",
         "_winner",
@@ -184,8 +150,7 @@ class Dial:
         self._inbox: deque[DialEvent] = deque()
         self._wake: asyncio.Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._deadlines: dict[Deadline, float] = {}
+        self._deadlines: Deadlines | None = None
         self._winner: Leg | None = None
         self._is_joining = False
         self._started_at = 0.0
@@ -289,6 +254,7 @@ class Dial:
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         caller, request = self._caller, self.request
+        self._deadlines = Deadlines(loop, self._on_deadline)
         for target in request.effective_targets:
             for leg in self._make_legs(target):
                 self._branches[leg.id] = BranchNotes(leg, target)
@@ -344,7 +310,8 @@ class Dial:
         for command in commands:
             match command:
                 case SetDeadline():
-                    self._set_deadline(command.deadline, command.at)
+                    assert self._deadlines is not None
+                    self._deadlines.set(command.deadline, command.at)
                 case StartLeg():
                     self._start(self._branches[command.leg].leg)
                 case HangUpLeg():
@@ -470,32 +437,8 @@ class Dial:
         assert self._loop is not None
         return self._loop.time()
 
-    def _set_deadline(self, deadline: Deadline, at: float | None) -> None:
-        # One timer for the earliest of them. A deadline that is cancelled or moved away leaves the timer as
-        # it is: it finds nothing due and is set anew, cheaper than a cancelled timer in the loop's heap.
-        if at is None:
-            self._deadlines.pop(deadline, None)
-            return
-        self._deadlines[deadline] = at
-        self._arm(at)
-
-    def _arm(self, at: float) -> None:
-        timer = self._timer
-        if timer is not None:
-            if timer.when() <= at:
-                return
-            timer.cancel()
-        assert self._loop is not None
-        self._timer = self._loop.call_at(at, self._on_timer)
-
-    def _on_timer(self) -> None:
-        assert self._timer is not None
-        due, self._timer = self._timer.when(), None
-        for deadline in [each for each, at in self._deadlines.items() if at <= due]:
-            del self._deadlines[deadline]
-            self.post(DeadlinePassed(deadline, self._now()))
-        if self._deadlines:
-            self._arm(min(self._deadlines.values()))
+    def _on_deadline(self, deadline: Deadline) -> None:
+        self.post(DeadlinePassed(deadline, self._now()))
 
     # --- the end, in every case
 
@@ -519,10 +462,8 @@ class Dial:
 
     def _let_go(self) -> None:
         """Leave nothing behind: no timer, no sound, no leg, no waiter."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._deadlines.clear()
+        if self._deadlines is not None:
+            self._deadlines.clear()
         cause = Cause.ENGINE_ERROR if self._error else Cause.NORMAL
         for notes in self._branches.values():
             if notes.end is None and notes.cause is None:

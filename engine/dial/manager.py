@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 
 from engine.dial.bridge import CallerAudio
-from engine.dial.dial import Dial, DialState, LegFactory, Observer, Screening
+from engine.dial.dial import Dial, DialState, Observer
 from engine.dial.leg import Cause, ParentLeg
 from engine.dial.outcome import StatusMap
+from engine.dial.parts import LegFactory, Screening
 from engine.dial.request import DialRequest
 from engine.errors import Overloaded
 from engine.ids import DialId
