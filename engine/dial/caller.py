@@ -17,12 +17,13 @@ Sound: TypeAlias = Callable[[CallerAudio, ParentLeg], Joint]
 class CallerSide:
     """Keeps a sound that was asked for too early until the caller's media is open."""
 
-    __slots__ = ("_audio", "_has_early_media", "_joint", "_parent", "_waiting")
+    __slots__ = ("_audio", "_has_early_media", "_is_being_answered", "_joint", "_parent", "_waiting")
 
     def __init__(self, parent: ParentLeg, audio: CallerAudio) -> None:
         self._parent = parent
         self._audio = audio
         self._has_early_media = False
+        self._is_being_answered = parent.has_answered
         self._joint: Joint | None = None
         """What the caller hears."""
         self._waiting: Sound | None = None
@@ -50,7 +51,10 @@ class CallerSide:
         self._has_early_media = True
 
     def answer(self) -> None:
-        self._parent.answer()
+        """Once: a caller whose ACK is still to come is not answered a second time (DV-42)."""
+        if not self._is_being_answered:
+            self._is_being_answered = True
+            self._parent.answer()
 
     def hear(self, sound: Sound) -> None:
         """This, in place of what is heard now."""

@@ -316,6 +316,20 @@ async def test_a_caller_without_media_is_joined_when_its_ack_brings_it() -> None
 
 
 @in_virtual_time
+async def test_dv42_a_caller_whose_ack_is_still_to_come_is_not_answered_twice() -> None:
+    parent = FakeParent(is_slow=True)
+    dial = await scene(BOB, parent=parent)
+    dial.legs[0].answer()
+    await settle()
+    assert (parent.log, dial.audio.played) == (["200"], [])
+    parent.ack()
+    await settle()
+    assert dial.audio.played == ["leg a"]
+    dial.legs[0].end()
+    await dial.result()
+
+
+@in_virtual_time
 async def test_on_bridge_a_slow_caller_is_joined_after_its_ack_and_the_limit_starts_then() -> None:
     parent = FakeParent(is_slow=True)
     dial = await scene(BOB, parent=parent, answer_on_bridge=True, time_limit_s=10.0)
