@@ -7,9 +7,12 @@ clock starts. The calibration loop makes runs on different machines comparable.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable
+
+import structlog
 
 from engine.sip.types import Address, Flow, Hop, Transport
 from engine.transport.link import Counters
@@ -130,6 +133,7 @@ async def _main() -> None:
         ("endpoint + core, OPTIONS in and 200 out, per message", _options_in_200_out),
         ("endpoints + cores, whole call, both sides", _whole_calls),
     )
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     print(f"{'calibration: 1000 loop steps':60}{_calibration_us():8.1f} µs")
     for name, measure in rows:
         figures = sorted([await measure() for _ in range(3)])
