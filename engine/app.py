@@ -24,6 +24,7 @@ from engine.errors import ConfigError
 from engine.legs.caller_audio import RINGBACK_TONES, caller_audio
 from engine.legs.factory import SipLegFactory
 from engine.legs.services import LegServices
+from engine.logs import configure_logging
 from engine.pbx import InboundCalls
 from engine.routing.branches import Router
 from engine.routing.directory import Directory
@@ -56,6 +57,8 @@ class Engine:
 
     def __init__(self, config: Config | None = None) -> None:
         """Raises ConfigError, naming the key."""
+        if not structlog.is_configured():
+            configure_logging(level="warning")  # an embedding program that says nothing hears of trouble only
         self.config = config = config or Config()
         self._capabilities: dict[tuple[str, ...], AudioCapabilities] = {}
         self._default_capabilities = self._make_capabilities(config.media.codecs, "media.codecs")

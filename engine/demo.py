@@ -35,7 +35,7 @@ _ALICE_HZ = 600
 _BOB_HZ = 1000
 _PICKS_UP_AFTER_S = 2.0
 _TALK_S = 3.0
-_WIDTH = 28
+_WIDTH = 32
 
 
 class DemoOutcome(Struct, frozen=True):
@@ -200,7 +200,7 @@ def _report(outcome: DemoOutcome, out: TextIO) -> None:
     )
     print(f"reason={result.termination_reason.value}  talk={result.talk_s:.1f} s", file=out)
     for record in result.legs:
-        why = f"  ({record.reason_header})" if record.reason_header else ""
+        why = "  (completed elsewhere)" if record.is_answered_elsewhere else ""
         print(
             f"  {record.to:<32} {record.status.value:<10} {record.sip_status} {record.sip_reason}{why}",
             file=out,

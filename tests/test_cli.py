@@ -1,0 +1,81 @@
+"""engine.cli: help, exit statuses and error messages, run as a user runs them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "engine", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("command", ["", "dial", "serve", "check-config", "demo"])
+def test_help_shows_an_example(command: str) -> None:
+    done = run(*filter(None, [command]), "--help")
+    assert done.returncode == 0
+    assert "example" in done.stdout
+    assert "dial-engine" in done.stdout
+
+
+def test_no_command_is_an_error() -> None:
+    assert run().returncode == 2
+
+
+def test_check_config_says_what_is_there(tmp_path: Path) -> None:
+    file = tmp_path / "engine.toml"
+    file.write_text('[[trunk]]\nname = "A"\nuri = "sip:carrier.example.com"\n')
+    done = run("check-config", str(file))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 trunks" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[sip]\nlisen = []", "sip.lisen"),
+        ("[media]\ncodecs = ['PCMU', 'MP3']", "media.codecs[1]"),
+        ("[[trunk]]\nname = 'A'\nuri = 'http://example.com'", "trunk[0].uri"),
+    ],
+)
+def test_check_config_names_the_wrong_key(tmp_path: Path, text: str, key: str) -> None:
+    file = tmp_path / "engine.toml"
+    file.write_text(text)
+    done = run("check-config", str(file))
+    assert done.returncode == 2
+    assert f"{key}: " in done.stderr
+    as_json = run("check-config", str(file), "--json")
+    assert as_json.returncode == 2
+    assert json.loads(as_json.stdout)["key"] == key
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("sip:bob@127.0.0.1:9", "--header", "nonsense"), "--header"),
+        (("sip:bob@127.0.0.1:9", "--header", "X-A: b\r\nVia: c"), "headers.X-A"),
+        (("sip:bob@127.0.0.1:9", "--from", "a b"), "caller_id"),
+        (("sip:bob@127.0.0.1:9", "--timeout", "0"), "timeout_s"),
+        (("sip:bob@127.0.0.1:9", "--listen", "here"), "--listen"),
+        (("sip:bob@127.0.0.1:9", "--codecs", "MP3"), "codecs[0]"),
+        (("sip:bob@127.0.0.1:9", "--play", "/nowhere/absent.wav"), "absent.wav"),
+        (("sip:bob@127.0.0.1:9", "--user", "alice"), "password"),
+        (("sip:", "--listen", "127.0.0.1"), "host"),
+    ],
+)
+def test_a_wrong_argument_is_named_in_one_line(arguments: tuple[str, ...], words: str) -> None:
+    done = run("dial", *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert done.stdout == ""
+
+
+def test_serve_refuses_a_config_file_that_is_not_there() -> None:
+    done = run("serve", "--config", "/nowhere/engine.toml")
+    assert done.returncode == 2
+    assert "engine.toml" in done.stderr
