@@ -11,6 +11,8 @@ import errno
 import os
 import socket
 
+from engine.sip.errors import ParseError
+from engine.sip.message import parse_message
 from engine.sip.types import Address, Flow, Transport
 from engine.transport.config import StreamLimits
 from engine.transport.connection import StreamConnection
@@ -18,6 +20,7 @@ from engine.transport.link import Counters, LinkUser, describe_flow
 
 __all__ = ["StreamLink"]
 
+_DEFAULT_PORT = 5060
 _FLUSH_S = 0.5  # how long closing waits for bytes already written
 
 
@@ -91,7 +94,8 @@ class StreamLink:
             return
         connection = self._by_remote.get(flow.remote)
         if connection is None:
-            connection = self._connect(flow.remote)
+            remote = _reply_address(data, flow.remote) if data.startswith(b"SIP/2.0 ") else flow.remote
+            connection = self._by_remote.get(remote) or self._connect(remote)
         connection.send(data)
 
     def close(self) -> None:
@@ -220,3 +224,14 @@ class StreamLink:
         now = self.loop.time()
         for connection in tuple(self._connections):
             connection.check(now)
+
+
+def _reply_address(response: bytes, came_from: Address) -> Address:
+    """Where a response goes when the connection of its request is gone: the sent-by port (RFC 3261 §18.2.2).
+
+    The host is the one the request came from, as `received` would say, never what a Via only claims.
+    """
+    try:
+        return Address(came_from.host, parse_message(response).top_via.port or _DEFAULT_PORT)
+    except ParseError:
+        return came_from

@@ -10,7 +10,7 @@ from typing import TypeVar
 from engine.sip.events import Answered, CallEvent, Ended, IncomingCall
 from engine.sip.session import Call
 from engine.sip.types import Address, Body, Flow, Hop, InviteParams, StackConfig, Timers, Transport
-from engine.transport import Direction, EndpointConfig, ListenOn, Resolver, SipEndpoint, Tracer
+from engine.transport import Direction, EndpointConfig, ListenOn, Resolver, SipEndpoint, StreamLimits, Tracer
 
 __all__ = ["SDP", "Callee", "Owner", "Phone", "invitation", "phone"]
 
@@ -120,12 +120,17 @@ async def phone(
     advertised_port: int = 0,
     timers: Timers = QUICK,
     resolver: Resolver | None = None,
+    stream: StreamLimits | None = None,
 ) -> AsyncIterator[Phone]:
     """A started phone on a port of the kernel's choice."""
     listen = ListenOn(
         host=host, transports=transports, advertised_host=advertised_host, advertised_port=advertised_port
     )
-    config = EndpointConfig(listen=(listen,), stack=StackConfig(listeners=(), timers=timers))
+    config = EndpointConfig(
+        listen=(listen,),
+        stack=StackConfig(listeners=(), timers=timers),
+        stream=stream or StreamLimits(),
+    )
     made = Phone(config, resolver)
     await made.endpoint.start()
     try:

@@ -11,7 +11,7 @@ import pytest
 
 from engine.sip.events import Answered, Confirmed, Ended, Failed, Provisional
 from engine.sip.types import Address, Body, FailureKind, Hop, Party, StackConfig, Transport
-from engine.transport import EndpointConfig, ListenOn, SipEndpoint
+from engine.transport import EndpointConfig, ListenOn, SipEndpoint, StreamLimits
 from engine.transport.dns import DnsPython
 from engine.transport.hosts import HostsFile
 from engine.transport.resolver import Resolver
@@ -151,6 +151,23 @@ async def test_the_next_hop_is_tried_when_a_connection_is_reset() -> None:
         broken = Hop(TCP, Address(*server.sockets[0].getsockname()))
         alice.endpoint.invite(invitation(broken, bob.hop(TCP)), owner)
         assert (await owner.hears(Answered)).at - started < 0.5
+
+
+async def test_a_ringing_call_outlives_its_connection() -> None:
+    """RFC 3261 §18.2.2: the answer comes over a new connection to the port in the caller's Via."""
+    async with phone(stream=StreamLimits(idle_timeout_s=0.1)) as alice, phone() as bob:
+        bob.on_call = lambda callee: callee.call.ring(bob.endpoint.now())
+        owner = Owner()
+        call = alice.endpoint.invite(invitation(bob.hop(TCP)), owner)
+        await eventually(lambda: bool(bob.calls) and "connection" not in bob.endpoint.describe())
+        assert alice.endpoint.counters.connections_accepted == 0
+        bob.calls[0].call.answer(SDP, bob.endpoint.now())
+        bob.endpoint.touch()
+        await owner.hears(Answered)
+        assert alice.endpoint.counters.connections_accepted == 1
+        await bob.calls[0].hears(Confirmed)
+        alice.hang_up(call)
+        assert (await owner.hears(Ended)).by is Party.LOCAL
 
 
 async def test_names_are_resolved_and_srv_targets_tried_in_order() -> None:
