@@ -288,7 +288,10 @@ class Dial:
 
     def _handle(self, event: DialEvent) -> None:
         if isinstance(event, _LEG_EVENTS):
-            self._branches[event.leg].note(event)
+            notes = self._branches[event.leg]
+            notes.note(event)
+            if self._screening is not None and isinstance(event, LegEnded):
+                self._screening.stop(notes.leg)
         elif isinstance(event, CallerAnswered):
             self._on_caller_answered()
         elif isinstance(event, MusicFailed):

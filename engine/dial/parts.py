@@ -32,7 +32,7 @@ class Screening(Protocol):
         """Start and return at once; one `Screened` is posted, unless `stop` came first."""
 
     def stop(self, leg: Leg) -> None:
-        """The callee is being hung up; more than once does nothing more."""
+        """The callee is being hung up or has gone; more than once, or without `begin`, does nothing more."""
 
 
 PlanFactory: TypeAlias = Callable[[DialRequest, Sequence[tuple[CallSid, Target]], StatusMap], Plan]

@@ -391,6 +391,18 @@ async def test_dv34_screening_stops_when_the_caller_goes() -> None:
 
 
 @in_virtual_time
+async def test_screening_stops_when_the_callee_goes() -> None:
+    screening = FakeScreening()
+    dial = await scene(BOB, screening=screening, confirm_hook="/confirm")
+    dial.legs[0].answer()
+    await settle()
+    dial.legs[0].end()
+    result = await dial.result()
+    assert screening.running == {}
+    assert (result.dial_status, result.termination_reason) == ("busy", "screening-declined")
+
+
+@in_virtual_time
 async def test_screening_without_somebody_to_run_it_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="confirm_hook"):
         Dial(DialRequest((BOB,), confirm_hook="/confirm"), legs=FakeLegs())
