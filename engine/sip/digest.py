@@ -181,7 +181,7 @@ def next_nonce(response: Response) -> str | None:
     """The nextnonce of Authentication-Info or Proxy-Authentication-Info (RFC 7616 §3.5)."""
     for name in ("authentication-info", "proxy-authentication-info"):
         value = response.headers.get(name)
-        if value and (nonce := _parameters(value).get("nextnonce")):
+        if value and _is_sound(value) and (nonce := _parameters(value).get("nextnonce")):
             return nonce
     return None
 
@@ -350,19 +350,29 @@ def _parameters(text: str) -> dict[str, str]:
     return values
 
 
+def _is_sound(line: str) -> bool:
+    """Whether every quoted string ends and nothing in it is a control character, which we could not send
+    back."""
+    if not line.isprintable() and any(character < " " or character == "\x7f" for character in line):
+        return False
+    try:
+        split_outside(line, ",")
+    except ParseError:
+        return False
+    return True
+
+
 def _split_challenges(line: str) -> list[str]:
     """The challenges of one field line. Usually one; a piece such as `Digest realm=...` begins another."""
     challenges: list[list[str]] = []
-    try:
-        pieces = split_outside(line, ",")
-    except ParseError:
+    if not _is_sound(line):
         return []
-    for piece in pieces:
+    for piece in split_outside(line, ","):
         first_word = piece.split("=", 1)[0].split()
         if len(first_word) == 2 or not challenges:
             challenges.append([])
         challenges[-1].append(piece)
-    return [",".join(pieces).strip() for pieces in challenges]
+    return [",".join(challenge).strip() for challenge in challenges]
 
 
 def _parse_challenge(text: str, is_proxy: bool) -> Challenge | None:
