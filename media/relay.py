@@ -11,6 +11,7 @@ sources, header extensions and padding are left behind by that.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from media.audio import samples_in
 from media.codecs import PCMA, PCMU, CodecSpec, alaw_to_ulaw, ulaw_to_alaw
@@ -18,7 +19,7 @@ from media.negotiate import NegotiatedMedia
 from media.port import PacketSink, RtpPort
 from media.rtp import HEADER_SIZE, MARKER, PLAIN, pack_header
 
-__all__ = ["Relay", "Translation", "translation"]
+__all__ = ["Kind", "Relay", "Translation", "translation"]
 
 Translation = Callable[[bytearray], bytes | bytearray]
 
@@ -39,6 +40,15 @@ def translation(source: CodecSpec, target: CodecSpec) -> Translation | None:
     if (source, target) == (PCMU, PCMA):
         return ulaw_to_alaw
     return None
+
+
+class Kind(NamedTuple):
+    """One entry of a relay's table."""
+
+    payload_type: int | None
+    """The receiving side's number; None: dropped."""
+    is_audio: bool
+    is_event: bool
 
 
 class Relay:
@@ -130,6 +140,15 @@ class Relay:
         if self._target.forward(memoryview(buffer)[start:end], remote):
             sending.packets += 1
             sending.octets += end - start - HEADER_SIZE
+
+    def kind(self, payload_type: int) -> Kind:
+        """What becomes of packets with this number, in words."""
+        entry = self._types[payload_type]
+        return Kind(
+            payload_type=None if entry == _DROP else entry & 0x7F,
+            is_audio=0 <= entry < _SPECIAL,
+            is_event=entry != _DROP and bool(entry & _EVENT),
+        )
 
     def _take_over(self, sequence: int, timestamp: int, at: float) -> None:
         """Our first packet after another source's last, or after the source began its numbers anew."""

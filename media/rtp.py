@@ -39,6 +39,7 @@ unpack_header = _HEADER.unpack_from
 pack_header = _HEADER.pack_into
 """(buffer, offset, first byte, marked type, sequence, timestamp, ssrc)"""
 
+_NEVER = float("-inf")
 _MAX_DROPOUT = 3000
 _MAX_MISORDER = 100
 
@@ -237,7 +238,7 @@ class Reception:
 
 
 class Sending:
-    """The one clean stream a leg hears from us, whatever its source: player, tones, another leg, in turn.
+    """The one clean stream a leg hears from us, whatever its source: player, tones, another leg in turn.
 
     Sequence numbers never jump; timestamps run on through a change of source by the time that passed.
     """
@@ -260,8 +261,8 @@ class Sending:
         self.sequence = draw(15)
         """Of the next packet. Starts in the lower half: no wrap among the first packets (RFC 3711 §3.3.1)."""
         self.last_timestamp = draw(32)
-        self.last_at = float("-inf")
-        """When the last packet went, monotonic seconds."""
+        self.last_at = _NEVER
+        """The instant `last_timestamp` stands for, monotonic seconds; -inf before the first packet."""
         self.step = 0
         """Timestamp units from one packet to the next, as last seen."""
         self.clock_rate_hz = clock_rate_hz
@@ -271,18 +272,17 @@ class Sending:
         """The source whose packets went last; another one has to `anchor` first."""
 
     def anchor(self, owner: object, at: float) -> int:
-        """The timestamp with which a new source begins at `at`: on from the last one by the time that
-        passed.
-        """
+        """The timestamp of a source that begins at `at`: on from the last one by the time that passed."""
         self.owner = owner
-        if not self.packets:
+        if self.last_at == _NEVER:
+            self.last_at = at  # the first packet may be an event, which does not move the clock on
             return self.last_timestamp
         passed = round((at - self.last_at) * self.clock_rate_hz)
         return (self.last_timestamp + max(passed, self.step)) & 0xFFFFFFFF
 
     def at(self, at: float) -> int:
         """The timestamp that belongs to the instant `at`, for sender reports."""
-        if not self.packets:
+        if self.last_at == _NEVER:
             return self.last_timestamp
         return (self.last_timestamp + round((at - self.last_at) * self.clock_rate_hz)) & 0xFFFFFFFF
 

@@ -88,18 +88,28 @@ class EpollPoller:
             self._readable.clear()
 
     def _ready(self) -> None:
-        """One packet of every ready socket, a few rounds; what is left then waits for the loop's other work.
+        """One packet of every ready socket, a few rounds; what is left waits for the loop's other work.
 
         Reading each socket until it is empty would cost a failing system call per packet: in a voice call
         there is nearly always exactly one.
+
+        Measured and left out: looking at intervals of 3 ms under load, as network cards moderate their
+        interrupts, saves a quarter at 10 calls, nothing from 100 on, and delays packets by as much.
+        Connected sockets save 1 µs of 12, but the kernel would hide the packets of a peer that moved.
         """
         poll, readable = self._epoll.poll, self._readable
         for _ in range(_ROUNDS):
             events = poll(0, _BATCH)
             for fd, _mask in events:
                 read = readable.get(fd)  # an earlier packet of the batch may have closed this one
-                if read is not None:
+                if read is None:
+                    continue
+                try:
                     read()
+                except Exception as error:  # noqa: BLE001 - one leg's bug must not cost the others'
+                    self._loop.call_exception_handler(
+                        {"message": "the handler of a media packet failed", "exception": error}
+                    )
             if len(events) < 2 or self._epoll.closed:
                 return
 
