@@ -217,6 +217,7 @@ class RunOptions(TypedDict, total=False):
     timeout_s: int
     trace: bool
     more: Sequence[str]
+    port: int
 
 
 class SippBench:
@@ -272,14 +273,15 @@ class SippBench:
         timeout_s: int = 20,
         trace: bool = True,
         more: Sequence[str] = (),
+        port: int = 0,
     ) -> Sipp:
-        """Start `sipp/<scenario>.xml` on a port of its own for `calls` calls.
+        """Start `sipp/<scenario>.xml` on `port` (0: a free one) for `calls` calls.
 
         `hold_ms` is the duration the scenario mentions as -d. After `timeout_s` SIPp gives up and fails.
         """
         self._count += 1
         folder = self._folder / f"{self._count:02}_{scenario}"
-        port, media, control = free_port(), free_port(consecutive=4), free_port()
+        port, media, control = port or free_port(), free_port(consecutive=4), free_port()
         _make(folder)
         arguments = [require_sipp()]
         if remote is not None:
