@@ -116,6 +116,7 @@ class Dial:
         "_status_map",
         "_waiters",
         "_wake",
+        "_warnings",
         "_winner",
         "id",
         "request",
@@ -157,6 +158,7 @@ class Dial:
         self._started_at_utc = 0.0
         self._connected_at: float | None = None
         self._decided_at: float | None = None
+        self._warnings: tuple[str, ...] = ()
         self._error = ""
         self._result: DialResult | None = None
         self._waiters: list[asyncio.Future[DialResult]] = []
@@ -255,6 +257,11 @@ class Dial:
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         caller, request = self._caller, self.request
         self._deadlines = Deadlines(loop, self._on_deadline)
+        self._warnings = request.warnings
+        if self._warnings:
+            # Only the names of the fields: what is in them may say who somebody is.
+            fields = [warning.partition(":")[0] for warning in self._warnings]
+            log.warning("dial request has flaws", dial=self.id, fields=fields)
         for target in request.effective_targets:
             for leg in self._make_legs(target):
                 self._branches[leg.id] = BranchNotes(leg, target)
@@ -419,8 +426,16 @@ class Dial:
             started_at_utc=self._started_at_utc,
             ring_s=connected_at - self._started_at,
             talk_s=decided_at - connected_at,
-            warnings=self.request.warnings,
+            warnings=self._warnings,
             error=self._error,
+        )
+        log.info(
+            "dial ended",
+            dial=self.id,
+            status=verdict.dial_status.value,
+            sip_status=verdict.sip_status,
+            reason=verdict.termination_reason.value,
+            legs=len(legs),
         )
 
     def _ends(self) -> dict[CallSid, BranchEnd]:

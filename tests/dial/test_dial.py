@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 import pytest
+from structlog.testing import capture_logs
 
 from engine.dial.bridge import Joint
 from engine.dial.dial import Dial, DialState, Happening
@@ -672,3 +673,16 @@ async def test_a_bug_in_the_bridge_is_a_failed_result_and_the_callee_is_hung_up(
     result = await task
     assert (result.dial_status, result.leg) == ("failed", "a")
     assert legs[0].causes == [Cause.ENGINE_ERROR]
+
+
+@in_virtual_time
+async def test_flaws_of_a_request_are_logged_by_field_without_the_numbers_in_them() -> None:
+    with capture_logs() as lines:
+        dial = await scene(Target.phone("1001"))
+        dial.legs[0].refuse(486)
+        result = await dial.result()
+    flaws, ended = lines
+    assert (flaws["event"], flaws["fields"]) == ("dial request has flaws", ["targets[0].number"])
+    assert (ended["event"], ended["status"], ended["sip_status"]) == ("dial ended", "busy", 486)
+    assert "1001" not in str([{**line, "dial": ""} for line in lines])
+    assert result.warnings == ("targets[0].number: '1001' is not E.164",)
