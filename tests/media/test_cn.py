@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media.audio import SILENCE_DBOV, level_dbov
@@ -18,6 +18,7 @@ def test_the_level_is_one_octet_without_its_sign() -> None:
     assert decode_noise(b"") == SILENCE_DBOV
 
 
+@settings(deadline=None)
 @given(st.integers(-127, 0))
 def test_levels_survive_the_wire(level: int) -> None:
     assert decode_noise(encode_noise(level)) == level

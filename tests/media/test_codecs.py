@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media.codecs import (
@@ -44,6 +44,7 @@ def test_a_tone_survives_coding(spec: CodecSpec) -> None:
     assert signal_to_rest_db(decoded, 1000, spec.sample_rate_hz) > 35  # G.711 promises about 38 dB.
 
 
+@settings(deadline=None)
 @given(st.sampled_from(EVERY), st.binary(max_size=400))
 def test_any_payload_decodes_to_something(spec: CodecSpec, payload: bytes) -> None:
     codec = open_codec(spec)

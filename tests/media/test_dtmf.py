@@ -1,7 +1,7 @@
 """RFC 4733 events: octets, packets of a press, and reception under loss, repetition and disorder."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media.dtmf import (
@@ -33,6 +33,7 @@ def test_the_octets_are_those_of_the_rfc() -> None:
     assert decode_event(b"\x01\x02\x03") is None
 
 
+@settings(deadline=None)
 @given(st.integers(0, 255), st.booleans(), st.integers(0, 63), st.integers(0, 65535))
 def test_events_survive_the_wire(event: int, is_end: bool, volume: int, duration: int) -> None:
     packet = TelephoneEvent(event, is_end, volume, duration)
@@ -150,6 +151,7 @@ def test_flash_and_other_signals_are_no_digits() -> None:
     assert receiver.push(encode_event(TelephoneEvent(36, True, 10, 800)), 0) is None
 
 
+@settings(deadline=None)
 @given(st.data(), st.text(DIGITS, min_size=1, max_size=8))
 def test_presses_arrive_complete_in_order_and_once_if_one_packet_of_each_does(
     data: st.DataObject, digits: str
@@ -169,6 +171,7 @@ def test_presses_arrive_complete_in_order_and_once_if_one_packet_of_each_does(
     assert "".join(each.digit for each in heard if each) == digits
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.binary(max_size=6), st.integers(0, 0xFFFFFFFF))))
 def test_any_packets_are_survived(packets: list[tuple[bytes, int]]) -> None:
     receiver = DtmfReceiver()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media.codecs import L16_8K, L16_16K, PCMA, PCMU, CodecSpec
@@ -398,6 +398,7 @@ CAPABILITIES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(CAPABILITIES, CAPABILITIES, st.lists(st.tuples(st.booleans(), st.sampled_from(Direction)), max_size=6))
 def test_after_any_number_of_offers_either_way_both_sides_mean_the_same(
     ours: AudioCapabilities, theirs: AudioCapabilities, wishes: list[tuple[bool, Direction]]
@@ -427,6 +428,7 @@ def test_after_any_number_of_offers_either_way_both_sides_mean_the_same(
         assert (one.remote, other.remote) == (THERE, HERE)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.booleans())
 def test_any_bytes_are_answered_or_refused(data: bytes, is_answer: bool) -> None:
     ours = negotiator()
@@ -439,3 +441,46 @@ def test_any_bytes_are_answered_or_refused(data: bytes, is_answer: bool) -> None
         except NegotiationFailed as failure:
             outcome = failure.status
         assert outcome in (400, 488) or ours.negotiated is not None
+
+
+_FRAGMENTS = [
+    b"\r\n",
+    b"a=",
+    b"m=audio 0 RTP/AVP 0\r\n",
+    b"c=IN IP4 0.0.0.0\r\n",
+    b"9" * 11,
+    b"\0",
+    b"-1",
+    b" ",
+    b"::",
+    b"/",
+]
+DAMAGE = st.tuples(st.floats(0, 1), st.integers(0, 8), st.sampled_from(_FRAGMENTS) | st.binary(max_size=3))
+
+
+@settings(deadline=None)
+@given(st.lists(DAMAGE, min_size=1, max_size=5))
+def test_a_damaged_offer_is_answered_with_a_readable_description_or_refused(
+    damage: list[tuple[float, int, bytes]],
+) -> None:
+    offer = described(
+        "m=video 0 RTP/AVP 31",
+        "m=audio 5000 RTP/AVP 111 97 13 0",
+        "a=rtpmap:111 L16/16000",
+        "a=rtpmap:97 telephone-event/16000",
+        "a=rtcp:6000 IN IP4 192.0.2.9",
+        "a=ptime:20",
+        "a=sendonly",
+    )
+    for place, removed, put in damage:
+        at = round(place * len(offer))
+        offer = offer[:at] + put + offer[at + removed :]
+    ours = negotiator(PCMU, L16_16K, comfort_noise=True, rtcp_mux=True)
+    try:
+        answer, media = ours.receive_offer(offer)
+    except NegotiationFailed:
+        assert ours.negotiated is None
+        return
+    assert ours.negotiated == media
+    assert len(SessionDescription.parse(answer).media) == len(SessionDescription.parse(offer).media)
+    assert SessionDescription.parse(ours.create_offer()).media

@@ -106,3 +106,19 @@ def test_noise_and_voice_under_random_loss_never_get_louder_than_they_were(perce
         # A loud beginning that is repeated where the original was soft may add a little.
         assert level_dbov(out) < level_dbov(pcm) + 0.5
         assert np.abs(out.astype(int)).max() <= 1.2 * np.abs(pcm.astype(int)).max()
+
+
+@pytest.mark.parametrize("percent", [5, 20])
+def test_a_gliding_voice_with_loss_is_much_nearer_to_the_original_than_with_silence(percent: int) -> None:
+    random = np.random.default_rng(percent)
+    lost = {nth for nth in range(3, 500) if random.random() < percent / 100}
+    at = np.arange(80000) / 8000
+    phase = 2 * np.pi * np.cumsum(140 + 40 * np.sin(2 * np.pi * 0.5 * at)) / 8000
+    wave = sum((3000 / n * np.sin(n * phase) for n in range(1, 15)), np.zeros(len(at)))
+    pcm = np.rint(wave).astype(np.int16)
+    silenced = wave.copy()
+    for nth in lost:
+        silenced[nth * 160 : (nth + 1) * 160] = 0
+    concealed = through(pcm, lost)
+    assert np.mean((concealed - wave) ** 2) < 0.6 * np.mean((silenced - wave) ** 2)
+    assert level_dbov(concealed) == pytest.approx(level_dbov(pcm), abs=1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media.audio import Pcm
@@ -44,6 +44,7 @@ def test_an_image_above_the_old_half_rate_is_not_made() -> None:
     assert amplitude_at(out, 5000, 16000) < 8000 * 10 ** (-60 / 20)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=20), st.sampled_from(PAIRS))
 def test_the_division_into_pieces_does_not_matter(sizes: list[int], pair: tuple[int, int]) -> None:
     noise = white_noise(0.5, 5000, rate_hz=pair[0])

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media.sdp import (
@@ -178,6 +178,7 @@ def test_directions_are_an_algebra() -> None:
     assert Direction.SENDONLY.reversed is Direction.RECVONLY
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_give_a_description_or_an_sdp_error(data: bytes) -> None:
     for attempt in (data, b"v=0\r\n" + data, b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\n" + data):
@@ -195,6 +196,7 @@ _TYPES = st.sampled_from([bytes([letter]) for letter in b"acmbtsoikrz"])
 NOISE = st.builds(lambda letter, rest: letter + b"=" + rest + b"\r\n", _TYPES, st.binary(max_size=30))
 
 
+@settings(deadline=None)
 @given(st.lists(LINES | NOISE, max_size=20))
 def test_what_was_read_can_be_written_and_read_again_unchanged(lines: list[bytes]) -> None:
     try:
@@ -209,6 +211,7 @@ def test_what_was_read_can_be_written_and_read_again_unchanged(lines: list[bytes
     assert again.attributes == session.attributes
 
 
+@settings(deadline=None)
 @given(
     name=st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), min_size=1),
     attributes=st.lists(
