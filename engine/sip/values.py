@@ -356,8 +356,23 @@ class Replaces(msgspec.Struct, frozen=True):
 
 
 def split_name_addrs(values: list[str], field: str) -> list[NameAddr]:
-    """Every address in the given field lines, in order."""
-    return [NameAddr.parse(piece, field=field) for value in values for piece in split_list(value, field)]
+    """Every address in the given field lines, in order.
+
+    A piece without a colon has no URI: it is the beginning of an unquoted name with a comma (`Example, Bob
+    <...>`).
+    """
+    addresses = []
+    for value in values:
+        name = ""
+        for piece in split_list(value, field):
+            if ":" not in piece:
+                name += piece + ", "
+                continue
+            addresses.append(NameAddr.parse(name + piece, field=field))
+            name = ""
+        if name:
+            raise ParseError(f"not an address: {name[:80]!r}", field=field)
+    return addresses
 
 
 def top_of_list(value: str) -> str:

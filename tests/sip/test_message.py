@@ -183,6 +183,22 @@ def test_contact_star_is_one_address() -> None:
     assert message.contacts == [NameAddr("*")]
 
 
+def test_an_unquoted_name_with_a_comma_is_one_address_in_a_list() -> None:
+    message = parse_request(
+        invite(
+            "m: Example, Bob <sip:bob@192.0.2.4>, A, B, C <sip:c@192.0.2.5>, sip:d@192.0.2.6",
+            without="Contact",
+        )
+    )
+    assert [(contact.display_name, contact.uri) for contact in message.contacts] == [
+        ("Example, Bob", "sip:bob@192.0.2.4"),
+        ("A, B, C", "sip:c@192.0.2.5"),
+        ("", "sip:d@192.0.2.6"),
+    ]
+    with pytest.raises(ParseError, match="contact"):
+        _ = parse_request(invite("Contact: <sip:bob@192.0.2.4>, x", without="Contact")).contacts
+
+
 def test_typed_accessors_read_their_fields() -> None:
     message = parse_request(
         invite(
