@@ -40,6 +40,8 @@ class MediaConfig(Struct, frozen=True):
     """Silence after which another sender may take the place of the one latched on."""
     rtcp: bool = True
     """Send RTCP reports. Received ones are always read."""
+    in_band_dtmf: bool = False
+    """Where no telephone-event was agreed: listen for DTMF tones in the audio, and send digits as tones."""
 
 
 class MediaPlane:

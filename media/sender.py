@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from msgspec.structs import replace
 
 from media.audio import PTIME_MS, Pcm, Source, samples_in, silence
 from media.codecs import Codec, open_codec
@@ -16,6 +17,7 @@ from media.dtmf import EventPacket, digit_packets
 from media.negotiate import NegotiatedMedia
 from media.port import RtpPort
 from media.resample import Resampler
+from media.tones import DTMF_TONES, ToneSource
 
 __all__ = ["AudioSender"]
 
@@ -41,6 +43,7 @@ class AudioSender:
         "_source",
         "_step",
         "_timestamp",
+        "_tones",
     )
 
     def __init__(self, port: RtpPort, on_source_end: Callable[[bool, float], None]) -> None:
@@ -57,6 +60,7 @@ class AudioSender:
         self._digits: deque[tuple[str, int, int]] = deque()
         self._events: Iterator[EventPacket] | None = None
         self._event: EventPacket | None = None
+        self._tones: deque[ToneSource] = deque()
         self._digits_began: tuple[float, int] = (0.0, 0)
 
     def configure(self, media: NegotiatedMedia) -> None:
@@ -72,7 +76,11 @@ class AudioSender:
     @property
     def is_busy(self) -> bool:
         """Something is being said by the engine itself; what a bridge brings has to wait."""
-        return self._source is not None or self._events is not None or bool(self._digits)
+        return self._source is not None or self._is_dialling
+
+    @property
+    def _is_dialling(self) -> bool:
+        return self._events is not None or bool(self._digits) or bool(self._tones)
 
     @property
     def is_playing(self) -> bool:
@@ -92,17 +100,16 @@ class AudioSender:
     def close(self, at: float) -> None:
         """Fall silent for good and let the owner go."""
         self.stop(at)
-        self._digits.clear()
-        self._events = self._event = None
+        self._stop_digits()
         self._on_source_end = _ignore_end
 
     def send_digits(self, digits: str, duration_ms: int, gap_ms: int) -> None:
-        """Needs an agreement with telephone-event."""
+        """As telephone-events where that was agreed, else as tones in the audio."""
         self._digits.append((digits, duration_ms, gap_ms))
 
     def tick(self, at: float) -> bool:
         """One packet time of whatever is to be said; False if that was the last."""
-        if self._events is not None or self._digits:
+        if self._is_dialling:
             self._say_digits(at)
         elif self._source is not None:
             self._say_source(self._source, at)
@@ -160,15 +167,44 @@ class AudioSender:
         self._port.send(self, payload, payload_type, self._timestamp, at, marker=is_new)
         self._timestamp = (self._timestamp + self._step) & 0xFFFFFFFF
 
+    def _stop_digits(self) -> None:
+        self._digits.clear()
+        self._tones.clear()
+        self._events = self._event = None
+
     def _say_digits(self, at: float) -> None:
-        media, sending = self._media, self._port.sending
-        if media is None or media.dtmf_send_payload_type is None or not media.can_send:
-            self._digits.clear()
-            self._events = self._event = None
+        media = self._media
+        if media is None or not media.can_send:
+            self._stop_digits()
+        elif self._tones:
+            self._say_tones(at)
+        elif self._events is None and media.dtmf_send_payload_type is None:
+            digits, duration_ms, gap_ms = self._digits.popleft()
+            cadence_s = (duration_ms / 1000, gap_ms / 1000)
+            rate = media.codec.sample_rate_hz
+            self._tones.extend(
+                ToneSource(replace(DTMF_TONES[digit], cadence_s=cadence_s), rate) for digit in digits
+            )
+            self._say_tones(at)
+        elif media.dtmf_send_payload_type is None:  # renegotiated away in the middle of a digit
+            self._stop_digits()
+        else:
+            self._say_events(media, media.dtmf_send_payload_type, at)
+
+    def _say_tones(self, at: float) -> None:
+        tone = self._tones[0]
+        pcm = tone.read(samples_in(PTIME_MS, tone.sample_rate_hz))
+        if pcm is not None:
+            self._say(self._resampled(pcm, tone.sample_rate_hz), at)
             return
+        self._tones.popleft()
+        if self._tones:
+            self._say_tones(at)
+
+    def _say_events(self, media: NegotiatedMedia, payload_type: int, at: float) -> None:
+        sending, rate = self._port.sending, media.codec.clock_rate_hz
         if self._events is None:
             digits, duration_ms, gap_ms = self._digits.popleft()
-            rate = media.codec.clock_rate_hz
             self._events = digit_packets(digits, clock_rate_hz=rate, duration_ms=duration_ms, gap_ms=gap_ms)
             self._event = next(self._events, None)
             # The iterator owns these packets: audio after them anchors itself anew.
@@ -176,14 +212,13 @@ class AudioSender:
         began_at, timestamp = self._digits_began
         elapsed_ms = (at - began_at) * 1000 + 1
         while self._event is not None and self._event.at_ms <= elapsed_ms:
-            event = self._event
-            offset = event.timestamp_offset
+            event, offset = self._event, self._event.timestamp_offset
             self._port.send(
                 self._events,
                 event.payload,
-                media.dtmf_send_payload_type,
+                payload_type,
                 (timestamp + offset) & 0xFFFFFFFF,
-                began_at + offset / media.codec.clock_rate_hz,
+                began_at + offset / rate,
                 marker=event.marker,
             )
             self._event = next(self._events, None)

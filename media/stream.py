@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from media.audio import Pcm, Source
 from media.dtmf import DigitHeard, DtmfReceiver
+from media.dtmf_tones import ToneDetector
 from media.events import (
     DtmfMethod,
     DtmfReceived,
@@ -89,11 +90,13 @@ class MediaStream:
 
     __slots__ = (
         "__weakref__",
+        "_agreed",
         "_bridge_decodes",
         "_clock_running",
         "_closed",
         "_digit_pending",
         "_digits_in",
+        "_direction_before",
         "_handlers",
         "_is_silent",
         "_listeners",
@@ -104,6 +107,7 @@ class MediaStream:
         "_recordings",
         "_sender",
         "_silent_since",
+        "_tone_detector",
         "_transport",
         "joint",
         "label",
@@ -136,6 +140,9 @@ class MediaStream:
         self._handlers: list[Callable[[StreamEvent], None]] = []
         self._digits_in: DtmfReceiver | None = None
         self._digit_pending = False
+        self._tone_detector: ToneDetector | None = None
+        self._agreed: NegotiatedMedia | None = None
+        self._direction_before = self._negotiator.direction
         self._bridge_decodes = False
         self._clock_running = False
         self._is_silent = False
@@ -180,6 +187,7 @@ class MediaStream:
         Raises NegotiationFailed; what was agreed before still stands.
         """
         media = self._negotiator.receive_answer(sdp)
+        self._direction_before = self._negotiator.direction
         self._apply(media)
         return media
 
@@ -192,6 +200,7 @@ class MediaStream:
     def withdraw_offer(self) -> None:
         """The peer refused our last offer (488, 491): everything is as it was before."""
         self._negotiator.withdraw_offer()
+        self._negotiator.direction = self._direction_before
 
     def hold(self) -> bytes:
         """The offer that puts the peer on hold (sendonly: it may hear music, we do not listen)."""
@@ -215,14 +224,17 @@ class MediaStream:
         return media is not None and media.is_held_by_remote
 
     def _apply(self, media: NegotiatedMedia) -> None:
-        if self._closed:
-            return
+        if self._closed or media == self._agreed:
+            return  # a session refresh (RFC 4028), or a 200 that repeats its 183: nothing may click
+        self._agreed = media
         now = time.monotonic()
         self._port.configure(media, now)
         self._sender.configure(media)
         self._receiver = None
         self._digits_in = DtmfReceiver(media.codec.clock_rate_hz)
         self._digit_pending = False
+        listens_for_tones = self._plane.config.in_band_dtmf and media.dtmf_receive_payload_type is None
+        self._tone_detector = ToneDetector(media.codec.sample_rate_hz) if listens_for_tones else None
         self._silent_since = now
         self._plane.watch(self)
         self._changed()
@@ -232,7 +244,7 @@ class MediaStream:
     def _changed(self) -> None:
         """Whatever decides who is decoded and who speaks: let the clock and the bridge know."""
         media = self.negotiated
-        listening = bool(self._listeners) or self._bridge_decodes
+        listening = bool(self._listeners) or self._bridge_decodes or self._tone_detector is not None
         if not listening or media is None or not media.can_receive:
             self._receiver = None
         elif self._receiver is None:
@@ -268,8 +280,9 @@ class MediaStream:
         self._changed()
 
     def send_dtmf(self, digits: str, *, duration_ms: int = 120, gap_ms: int = 80) -> None:
-        """Queue digits (0-9 * # A-D); RFC 4733 events where negotiated, else DtmfUndeliverable per digit.
+        """Queue digits (0-9 * # A-D); RFC 4733 events where negotiated.
 
+        Else as tones if the configuration says so, or DtmfUndeliverable is told per digit.
         Raises ValueError for anything that is no digit.
         """
         digits = digits.upper()
@@ -278,7 +291,10 @@ class MediaStream:
         if self._closed or not digits:
             return
         media = self.negotiated
-        if media is not None and media.dtmf_send_payload_type is not None and media.can_send:
+        has_way = media is not None and (
+            media.dtmf_send_payload_type is not None or self._plane.config.in_band_dtmf
+        )
+        if media is not None and has_way and media.can_send:
             self._sender.send_digits(digits, duration_ms, gap_ms)
             self._changed()
             return
@@ -343,7 +359,7 @@ class MediaStream:
             self._receiver.push(payload_type, sequence, timestamp, bytes(buffer[start:end]), at)
 
     def _event_packet(self, payload: bytearray, timestamp: int, at: float) -> None:
-        if self._digits_in is None or len(payload) < 2:
+        if self._digits_in is None or len(payload) < 2 or payload[0] >= len(DIGITS):
             return
         # Until its end is seen, audio has to be looked at as well: it tells that the end was lost.
         self._digit_pending = not payload[1] & 0x80
@@ -367,6 +383,9 @@ class MediaStream:
             pcm = receiver.pull()
             for listener in tuple(self._listeners):
                 listener.hear(pcm, receiver.sample_rate_hz)
+            if self._tone_detector is not None:
+                for digit in self._tone_detector.push(pcm):
+                    self._emit(DtmfReceived(digit.digit, round(digit.duration_ms), DtmfMethod.IN_BAND, at))
             if self._bridge_decodes and self.joint is not None:
                 self.joint.heard(self, pcm, at)
         if self._sender.is_busy and not self._sender.tick(at):
@@ -425,6 +444,7 @@ class MediaStream:
         for recording in self._recordings:
             self._plane.finish(recording)
         self._listeners.clear()
+        self._tone_detector = None
         self._bridge_decodes = False
         self._changed()
         if self._plane.config.rtcp:

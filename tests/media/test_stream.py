@@ -18,6 +18,7 @@ from media import MediaConfig, MediaPlane, MediaStream, NegotiationFailed, Ports
 from media.audio import Pcm
 from media.codecs import PCMU, open_codec
 from media.events import (
+    DtmfMethod,
     DtmfReceived,
     DtmfUndeliverable,
     MediaResumed,
@@ -95,6 +96,22 @@ async def test_hold_and_resume_are_offers_with_a_direction(leg: Leg) -> None:
     assert not agreed.can_receive
     assert b"a=sendrecv" in leg.stream.resume()
     assert not leg.stream.is_holding
+
+
+async def test_a_refused_hold_leaves_the_direction_as_it_was(leg: Leg) -> None:
+    leg.stream.hold()
+    leg.stream.withdraw_offer()
+    assert not leg.stream.is_holding
+    assert b"a=sendrecv" in leg.stream.create_offer()
+
+
+async def test_a_session_refresh_changes_nothing_that_can_be_heard(leg: Leg) -> None:
+    leg.stream.play(ToneSource(sine(500.0), 8000))
+    before = await leg.packets(2)
+    leg.stream.receive_offer(sdp(leg.far.port))
+    after = await leg.packets(2)
+    assert not after[0].marker
+    assert (after[0].timestamp - before[1].timestamp) & 0xFFFFFFFF == 160
 
 
 async def test_the_peers_hold_is_seen(leg: Leg) -> None:
@@ -193,6 +210,22 @@ async def test_what_is_no_digit_is_refused_and_without_events_digits_are_reporte
         stream.send_dtmf("5x")
     stream.send_dtmf("1a")
     assert [event.digit for event in events if isinstance(event, DtmfUndeliverable)] == ["1", "A"]
+
+
+async def test_in_band_a_digit_is_sent_as_tones_and_heard_as_one(new_far_side: NewFarSide) -> None:
+    plane = MediaPlane(MediaConfig(in_band_dtmf=True))
+    far, stream = new_far_side(), plane.stream()
+    events: list[StreamEvent] = []
+    stream.on_event(events.append)
+    stream.receive_offer(sdp(far.port, codecs=("0 PCMU/8000",)))
+    stream.send_dtmf("7#")
+    while not [event for event in events if isinstance(event, DtmfReceived)]:
+        packet = await far.receive()
+        assert packet.payload_type == 0
+        far.send(stream.port, packet.payload)  # an echo
+    (heard, *_) = (event for event in events if isinstance(event, DtmfReceived))
+    assert (heard.digit, heard.method) == ("7", DtmfMethod.IN_BAND)
+    await plane.close()
 
 
 # -- hearing ------------------------------------------------------------------------------------------------
