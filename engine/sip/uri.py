@@ -60,9 +60,10 @@ class SipUri(msgspec.Struct, frozen=True):
         user = password = None
         at = rest.find("@")
         if at >= 0:
-            # A second @ before any parameter: a user that is an e-mail address. The last one counts.
-            end = next((i for i in range(at, len(rest)) if rest[i] in ";?"), len(rest))
-            at = rest.rfind("@", 0, end)
+            if rest.find("@", at + 1) >= 0:
+                # A second @ before any parameter: a user that is an e-mail address. The last one counts.
+                end = next((i for i in range(at, len(rest)) if rest[i] in ";?"), len(rest))
+                at = rest.rfind("@", 0, end)
             user, colon, password_text = rest[:at].partition(":")
             if colon:
                 password = password_text
