@@ -43,7 +43,7 @@ class Source(Protocol):
     def sample_rate_hz(self) -> int: ...
 
     def read(self, samples: int) -> Pcm | None:
-        """The next `samples` samples, exactly that many (the end is padded with silence).
+        """The next `samples` samples, exactly that many (the end is padded with silence); not to be changed.
 
         None: it is over, and stays over.
         """

@@ -138,8 +138,9 @@ class DtmfReceiver:
             stale = int(_STALE_S * self._clock_rate_hz)
             if self._event >= 0 and ahead > 0xFFFFFFFF - stale:
                 return None  # A packet of a press before this one, late.
-            if self._is_open and self._continues(packet, ahead):
-                self._base += ahead
+            earlier = self._earlier(packet, ahead) if self._is_open else None
+            if earlier is not None:
+                self._base += earlier
             else:
                 heard = self._finish()
                 self._base = 0
@@ -167,16 +168,15 @@ class DtmfReceiver:
         tolerance = 60 * self._clock_rate_hz // 1000
         return self._finish() if tolerance < behind < 0x80000000 else None
 
-    def _continues(self, packet: TelephoneEvent, ahead: int) -> bool:
-        """Whether a packet with a new timestamp belongs to the press that is still going on."""
+    def _earlier(self, packet: TelephoneEvent, ahead: int) -> int | None:
+        """Of a packet with a new timestamp: how much of the press lies before it; None for a new press."""
         if packet.event != self._event:
-            return False
-        next_segment = ahead == self._duration and self._duration >= 0xF000
-        own_timestamps = packet.duration > self._duration and ahead <= self._clock_rate_hz // 10
-        if own_timestamps:
-            # Durations count from the press, not from such a timestamp: nothing to add up.
-            self._base -= ahead
-        return next_segment or own_timestamps
+            return None
+        if ahead == self._duration and self._duration >= 0xF000:
+            return ahead  # The next segment of a long press.
+        if packet.duration > self._duration and ahead <= self._clock_rate_hz // 10:
+            return 0  # A sender whose every packet has its own timestamp; durations count from the press.
+        return None
 
     def _finish(self) -> DigitHeard | None:
         if not self._is_open:

@@ -4,6 +4,7 @@ Not here: when an offer may be made (the signalling's business), ports and socke
 
 How the rules are read where RFC 3264 leaves room:
 - Of several audio lines the first usable one is taken; every other line is answered with port 0, in order.
+- A codec in use stays in use while the peer offers it, whatever the order: hold must not change the audio.
 - The answer names one codec (unless `answer_all`), so that the peer cannot switch in mid-stream.
 - c=0.0.0.0 means hold: the peer takes no media, whatever its direction attribute says (§8.4).
 - Payload numbers are the offerer's; each side receives with the numbers of its own description (§5.1, §6.1).
@@ -254,6 +255,9 @@ class Negotiator:
         common = [entry for entry in theirs.codecs if encoding_of(entry[1]) in ranks]
         if self.capabilities.prefer_ours:
             common.sort(key=lambda entry: ranks[encoding_of(entry[1])])
+        if self.negotiated is not None:
+            in_use = self.negotiated.codec
+            common.sort(key=lambda entry: entry[1] != in_use)
         return common
 
     def _agree(

@@ -68,6 +68,15 @@ def test_the_answerer_may_prefer_its_own_order() -> None:
     assert alice.codec is bob.codec is PCMU
 
 
+def test_the_codec_in_use_stays_while_the_peer_offers_it() -> None:
+    alice, bob = negotiator(PCMA, PCMU), negotiator(PCMU, PCMA, local=THERE)
+    agree(alice, bob)
+    ours, theirs = agree(bob, alice)
+    assert ours.codec is theirs.codec is PCMA
+    _, only_other = alice.receive_offer(described("m=audio 5000 RTP/AVP 0"))
+    assert only_other.codec is PCMU
+
+
 def test_an_answer_names_one_codec_unless_all_are_wanted() -> None:
     offer = negotiator().create_offer()
     one, _ = negotiator(local=THERE).receive_offer(offer)
