@@ -47,6 +47,7 @@ class JitterBuffer(Generic[Item]):
         "_cursor",
         "_filling",
         "_highest",
+        "_latest",
         "_max",
         "_min",
         "_next",
@@ -93,6 +94,7 @@ class JitterBuffer(Generic[Item]):
         self._cursor = 0  # its timestamp, as far as one can tell
         self._filling = True
         self._waited = 0
+        self._latest = (-2, 0, 0)  # number, timestamp, and the step to it, of the packet that came last
         self._base: float | None = None
         self._pulls = 0
         self._surplus = self._max
@@ -196,11 +198,11 @@ class JitterBuffer(Generic[Item]):
         return _signed32(self._packets[newest][0] - self._packets[first][0]) + self._step
 
     def _learn(self, number: int, timestamp: int, arrival: float) -> None:
-        before = self._packets.get(number - 1)
-        if before is not None:
-            step = _signed32(timestamp - before[0])
-            if 0 < step <= self._clock_rate_hz // 5 and step < self._step * 2:
-                self._step = step
+        last_number, last_timestamp, last_step = self._latest
+        step = _signed32(timestamp - last_timestamp) if number == last_number + 1 else 0
+        if 0 < step <= self._clock_rate_hz // 5 and step == last_step:
+            self._step = step  # twice in a row: not the length of a pause
+        self._latest = number, timestamp, step or last_step
         transit = _signed32(int(arrival) - timestamp)
         if self._base is None or abs(transit - self._base) > 2 * self._clock_rate_hz:
             self._base = transit

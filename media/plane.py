@@ -93,6 +93,11 @@ class MediaPlane:
             await asyncio.wait(self._finishing)
         self.poller.close()
 
+    @property
+    def is_keeping_house(self) -> bool:
+        """Whether the housekeeping timer runs: while any stream has an agreement."""
+        return self._timer is not None
+
     # -- for the streams --------------------------------------------------------------------------------
 
     def watch(self, stream: MediaStream) -> None:

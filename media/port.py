@@ -247,14 +247,15 @@ class RtpPort:
         """Send the RTCP report whose time has come. Called by the housekeeping of the plane."""
         if now >= self._report_due and self._types:
             self._report_due = now + report_interval_s(random.random())
-            self._report(now)
+            self.report(now)
 
     def say_goodbye(self, now: float) -> None:
         """The last report, with BYE; only to a peer that ever got or sent anything (§6.3.7)."""
         if self.sending.packets or self.reception.ssrc is not None:
-            self._report(now, is_goodbye=True)
+            self.report(now, is_goodbye=True)
 
-    def _report(self, now: float, *, is_goodbye: bool = False) -> None:
+    def report(self, now: float, *, is_goodbye: bool = False) -> None:
+        """Send one at once: SR or RR, SDES, and BYE if it is the last. Nothing to tell: nothing is sent."""
         remote = self._remote_rtcp
         if remote is None:
             return
