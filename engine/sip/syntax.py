@@ -103,10 +103,12 @@ def unquote(text: str) -> str:
 def skip_quoted(text: str, start: int, field: str = "") -> int:
     """The index behind the quoted-string that begins at `start`; ParseError if it does not end."""
     at = start + 1
+    end = -1
     while True:
-        end = text.find('"', at)
-        if end < 0:
-            raise ParseError(f"quoted string does not end: {text[start : start + 40]!r}", field=field)
+        if end < at:
+            end = text.find('"', at)
+            if end < 0:
+                raise ParseError(f"quoted string does not end: {text[start : start + 40]!r}", field=field)
         backslash = text.find("\\", at, end)
         if backslash < 0:
             return end + 1

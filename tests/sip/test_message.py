@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import sipmessage
 from hypothesis import given
@@ -280,6 +282,20 @@ def test_the_tag_is_that_of_the_header_field(value: str, tag: str) -> None:
     message = parse_request(invite(f"From: {value}", without="From"))
     assert message.from_tag == tag
     assert (message.from_.tag or "") == tag
+
+
+def test_no_message_costs_more_than_its_length_deserves() -> None:
+    hostile = [
+        'From: "' + "\\a" * 30000 + '" <sip:a@example.com>;tag=1',
+        "From: <sip:a@example.com>;tag=1" + ";a" * 30000,
+        "From: <sip:a@example.com>;tag=1" + '"' * 60000,
+        "From: <sip:a@example.com>;tag=1\r\nContact: " + "<sip:a@b>," * 6000,
+        "From: <sip:a@example.com>;tag=1" + "\r\n " + "a" * 60000,
+    ]
+    started = time.process_time()
+    for line in hostile:
+        parse_message(invite(line, without="From")).defect()
+    assert time.process_time() - started < 5.0
 
 
 names = st.text("abcdeFGH-", min_size=1, max_size=8).map(lambda name: "X-" + name)
