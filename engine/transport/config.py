@@ -54,5 +54,6 @@ class EndpointConfig(Struct, frozen=True, kw_only=True):
     stack: StackConfig = StackConfig(listeners=())
     """For the core; its `listeners` are filled in from `listen` when the ports are known."""
     stream: StreamLimits = StreamLimits()
-    timer_grid_s: float = 0.005
-    """The core's timers fire up to this late, so that those due together cost one wake-up."""
+    timer_spacing_s: float = 0.025
+    """The core's timers fire at most this often: a lone one is exact, those of a busy engine may come this
+    late and share a wake-up."""

@@ -92,6 +92,7 @@ class SipEndpoint:
         self._resolving: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
+        self._fired_at = -math.inf
         self._touched: asyncio.Handle | None = None
         self._is_pumping = False
         self._failures: list[tuple[Flow, OSError]] = []
@@ -269,17 +270,20 @@ class SipEndpoint:
 
     def _arm(self, deadline: float | None) -> None:
         """One handle, moved only towards earlier: one that fires too early finds nothing due and re-arms."""
-        if deadline is None or deadline >= self._timer_at:
+        if deadline is None:
+            return
+        at = max(deadline, self._fired_at + self.config.timer_spacing_s)
+        if at >= self._timer_at:
             return
         if self._timer is not None:
             self._timer.cancel()
-        grid = self.config.timer_grid_s
-        self._timer_at = math.ceil(deadline / grid) * grid if grid else deadline
-        self._timer = self._loop.call_at(self._timer_at, self._on_timer)
+        self._timer_at = at
+        self._timer = self._loop.call_at(at, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer, self._timer_at = None, math.inf
-        self._tell_core(self._stack.handle_timeout, self._loop.time())
+        self._fired_at = now = self._loop.time()
+        self._tell_core(self._stack.handle_timeout, now)
         self._pump()
 
     def _tell_core(self, verb: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:

@@ -12,7 +12,7 @@ from engine.sip.session import Call
 from engine.sip.types import Address, Body, Flow, Hop, InviteParams, StackConfig, Timers, Transport
 from engine.transport import Direction, EndpointConfig, ListenOn, Resolver, SipEndpoint, StreamLimits, Tracer
 
-__all__ = ["SDP", "Callee", "Owner", "Phone", "invitation", "phone"]
+__all__ = ["QUICK", "SDP", "Callee", "Owner", "Phone", "invitation", "phone"]
 
 SDP = Body("application/sdp", b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n")
 QUICK = Timers(t1=0.05, t2=0.2, t4=0.1, timer_d=0.2)

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import os
 import socket
 
 import pytest
 
 from engine.sip.events import Answered, Confirmed, Ended, Failed, Provisional
-from engine.sip.types import Address, Body, FailureKind, Hop, Party, StackConfig, Transport
-from engine.transport import EndpointConfig, ListenOn, SipEndpoint, StreamLimits
+from engine.sip.types import (
+    Address,
+    Body,
+    FailureKind,
+    Flow,
+    Hop,
+    Party,
+    StackConfig,
+    Timers,
+    Transport,
+)
+from engine.transport import Direction, EndpointConfig, ListenOn, SipEndpoint, StreamLimits
 from engine.transport.dns import DnsPython
 from engine.transport.hosts import HostsFile
 from engine.transport.resolver import Resolver
 from tests.transport.dns_servers import dnsmasq
-from tests.transport.parties import SDP, Callee, Owner, invitation, phone
+from tests.transport.parties import QUICK, SDP, Callee, Owner, invitation, phone
 from tests.transport.recording import eventually
 
 UDP, TCP = Transport.UDP, Transport.TCP
@@ -92,7 +103,7 @@ async def test_a_request_too_long_for_udp_falls_back_to_udp_when_tcp_is_refused(
         alice.endpoint.invite(invitation(bob.hop(), body=long), owner)
         answered = await owner.hears(Answered)
         assert bob.calls[0].incoming.flow.transport is UDP
-        assert answered.at - started < 0.5
+        assert answered.at - started < QUICK.b / 3
 
 
 @pytest.mark.parametrize(("transport", "kind"), [(UDP, socket.SOCK_DGRAM), (TCP, socket.SOCK_STREAM)])
@@ -105,7 +116,7 @@ async def test_a_refused_port_fails_the_call_with_503_within_milliseconds(
         alice.endpoint.invite(invitation(Hop(transport, dead_port(kind))), owner)
         failed = await owner.hears(Failed)
         assert (failed.failure.kind, failed.failure.status) == (FailureKind.TRANSPORT, 503)
-        assert failed.at - started < 0.3
+        assert failed.at - started < QUICK.b / 3
         assert alice.endpoint.counters.transport_errors >= 1
 
 
@@ -118,7 +129,7 @@ async def test_the_next_hop_is_tried_at_once_when_one_refuses(
         started = alice.endpoint.now()
         hops = (Hop(transport, dead_port(kind)), Hop(transport, dead_port(kind)), bob.hop(transport))
         alice.endpoint.invite(invitation(*hops), owner)
-        assert (await owner.hears(Answered)).at - started < 0.5
+        assert (await owner.hears(Answered)).at - started < QUICK.b / 3
 
 
 async def test_the_next_hop_is_tried_after_503() -> None:
@@ -150,7 +161,7 @@ async def test_the_next_hop_is_tried_when_a_connection_is_reset() -> None:
         started = alice.endpoint.now()
         broken = Hop(TCP, Address(*server.sockets[0].getsockname()))
         alice.endpoint.invite(invitation(broken, bob.hop(TCP)), owner)
-        assert (await owner.hears(Answered)).at - started < 0.5
+        assert (await owner.hears(Answered)).at - started < QUICK.b / 3
 
 
 async def test_a_ringing_call_outlives_its_connection() -> None:
@@ -208,6 +219,26 @@ async def test_responses_find_their_way_back_through_a_nat() -> None:
         )
         assert b";received=127.0.0.1" in via
         assert b";rport=%d" % alice.address().port in via
+
+
+async def test_timers_of_a_busy_endpoint_share_wake_ups_and_are_never_early() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind((V4, 0))
+        async with phone(transports=(UDP,), timers=Timers(t1=0.3)) as alice:
+            times: dict[bytes, list[float]] = {}
+
+            def note(at: float, direction: Direction, flow: Flow, data: bytes) -> None:
+                times.setdefault(data, []).append(at)
+
+            alice.endpoint.add_tracer(note)
+            for _ in range(50):
+                alice.endpoint.invite(invitation(Hop(UDP, Address(*silent.getsockname()))), Owner())
+                await asyncio.sleep(0.001)  # spreads the deadlines; how well does not matter
+            await eventually(lambda: sum(len(each) >= 2 for each in times.values()) == 50)
+            assert all(second - first >= 0.299 for first, second, *_ in times.values())
+            again = sorted(second for _, second, *_ in times.values())
+            wake_ups = 1 + sum(later - earlier > 0.010 for earlier, later in itertools.pairwise(again))
+            assert wake_ups <= 2 + (again[-1] - again[0]) / 0.025
 
 
 async def test_without_a_handler_calls_get_480() -> None:

@@ -67,7 +67,7 @@ async def test_port_unreachable_is_reported_for_the_flow_it_is_about(host: str) 
         flow, error = user.failures[0]
         assert flow == udp_flow(link.bound, dead)
         assert error.errno == errno.ECONNREFUSED
-        assert took_s < 0.5
+        assert took_s < 1.0
         assert counters.transport_errors == 1
 
 
