@@ -70,7 +70,8 @@ class Modification:
             self.dialog.negotiation.offer_locally(self.body)
         self._attempts += 1
         stack = self.call.stack
-        fields = (*stack.capabilities, *self.call.session_timer.request_fields())
+        timer = self.call.session_timer.request_fields() if self.call.is_confirmed else ()
+        fields = (*stack.capabilities, *timer)
         sender = self.dialog.request(self.method, self, fields=fields, body=self.body, with_contact=True)
         self._sender = sender
         self.dialog.start(sender, now)

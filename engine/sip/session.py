@@ -126,7 +126,7 @@ class Call:
         With the header `Refer-Sub: false` in `headers` no NOTIFY is asked for (RFC 4488).
         """
         dialog = self._the_dialog("refer")
-        if self.state is not InviteState.ESTABLISHED:
+        if not self.is_confirmed:
             raise self._wrong("refer")
         self.refers.send(dialog, refer_to, headers, now)
 
@@ -134,7 +134,17 @@ class Call:
     def can_offer(self) -> bool:
         """Whether `offer` is allowed now."""
         dialog = self.dialog
-        return dialog is not None and self.state is InviteState.ESTABLISHED and self._may_change(dialog)
+        return dialog is not None and self.is_confirmed and self._may_change(dialog)
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Established, and both sides know it."""
+        return self.state is InviteState.ESTABLISHED and not self._is_over
+
+    @property
+    def is_known_to_peer(self) -> bool:
+        """The peer is sure to have the dialog, so that a request in it can be understood."""
+        return self.dialog is not None
 
     @property
     def is_over(self) -> bool:
@@ -186,8 +196,11 @@ class Call:
         self._acceptances[acceptance.cseq] = acceptance
 
     def lose_dialog(self, status: int, now: float, *, say_bye: bool = False) -> None:
-        """RFC 5057: a response (or silence: 408) has told that the dialog is gone."""
-        if not self._is_over:
+        """RFC 5057: a response (or silence: 408) has told that the dialog is gone.
+
+        Before the dialog is confirmed that proves nothing: what made it may have been lost on the way.
+        """
+        if self.is_confirmed:
             self._end(Party.NOBODY, EndCause.DIALOG_LOST, now, status=status, say_bye=say_bye)
 
     def session_expired(self, now: float) -> None:
@@ -379,7 +392,7 @@ class Call:
         )
 
     def _the_dialog(self, action: str) -> Dialog:
-        if self.dialog is None or self._is_over:
+        if self.dialog is None or self._is_over or not self.is_known_to_peer:
             raise self._wrong(action)
         return self.dialog
 

@@ -9,6 +9,7 @@ from engine.sip.reading import min_se_of, session_expires_of
 from engine.sip.sender import Fields
 from engine.sip.timers import Timer
 from engine.sip.transactions import ServerTransaction
+from engine.sip.types import InviteState
 
 if TYPE_CHECKING:
     from engine.sip.session import Call
@@ -60,6 +61,8 @@ class SessionTimer:
 
     def on_success(self, response: Response, now: float) -> None:
         """A 2xx to our INVITE or UPDATE (§7.2): without Session-Expires there is no timer."""
+        if self._call.state is not InviteState.ESTABLISHED:
+            return  # An UPDATE in an early dialog: the 2xx to the INVITE decides.
         agreed = session_expires_of(response)
         if agreed is None:
             self.stop()
@@ -77,6 +80,8 @@ class SessionTimer:
 
     def accept(self, request: Request, now: float) -> Fields:
         """Agree with an INVITE or UPDATE of the peer (§9); the fields for our 2xx."""
+        if self._call.state is not InviteState.ESTABLISHED:
+            return ()
         asked = session_expires_of(request)
         ours = self._call.wanted_session_s
         peer_can_refresh = "timer" in request.supported

@@ -91,7 +91,11 @@ class OutgoingInvite(Call):
         parse_uri(target)
         sender = self._call(target, now)
         if sender.is_resolving:
-            sender.check()
+            try:
+                sender.check()
+            except ValueError:
+                sender.stop()
+                raise
 
     # What the owner may do.
 
@@ -119,7 +123,7 @@ class OutgoingInvite(Call):
     def on_failure(self, sender: Sender, kind: FailureKind, detail: str, now: float) -> None:
         if self._is_over:
             return
-        self._drop_early_dialogs()
+        self._drop_early_dialogs(now)
         if self._is_cancelling or self._wish is not None:
             self._fail_and_finish(FailureKind.CANCELLED, 487, "Request Terminated", now)
         elif self._targets:
@@ -130,7 +134,7 @@ class OutgoingInvite(Call):
 
     def on_end(self, sender: Sender, now: float) -> None:
         """Timer M: no further 2xx can come; §13.2.2.4 ends the early dialogs here."""
-        self._drop_early_dialogs()
+        self._drop_early_dialogs(now)
         self._acks.clear()
 
     # Provisional responses.
@@ -184,7 +188,8 @@ class OutgoingInvite(Call):
         def acknowledge(answer: Body | None, at: float) -> None:
             dialog.start(dialog.request("PRACK", IGNORE_OUTCOME, fields=(rack,), body=answer), at)
 
-        if body is not None and negotiation.state is OfferState.LOCAL_OFFER:
+        is_first = negotiation.local is None
+        if body is not None and is_first and negotiation.state is OfferState.LOCAL_OFFER:
             negotiation.answer_remotely(body)
         elif body is not None and negotiation.state is OfferState.STABLE and not self.has_pending_offer:
             negotiation.offer_remotely(body)
@@ -232,15 +237,15 @@ class OutgoingInvite(Call):
         body = body_of(response)
         was_early = False
         offer: PendingOffer | None = None
-        if negotiation.state is OfferState.LOCAL_OFFER:
+        if negotiation.local is not None or negotiation.state is OfferState.REMOTE_OFFER:
+            # A reliable provisional said it; SDP here would be ignored (§13.2.1).
+            body, was_early = negotiation.remote, True
+        elif negotiation.state is OfferState.LOCAL_OFFER:
             body = body or self._early_bodies.get(tag)
             if body is not None:
                 negotiation.answer_remotely(body)
             else:
                 negotiation.withdraw()
-        elif negotiation.remote is not None or negotiation.state is OfferState.REMOTE_OFFER:
-            # A reliable provisional said it; SDP here would be ignored (§13.2.1).
-            body, was_early = negotiation.remote, True
         elif body is not None:
             negotiation.offer_remotely(body)
             offer = PendingOffer(
@@ -281,7 +286,7 @@ class OutgoingInvite(Call):
     # 300-699.
 
     def _on_refusal(self, sender: Sender, response: Response, now: float) -> None:
-        self._drop_early_dialogs()
+        self._drop_early_dialogs(now)
         status = response.status
         if self._wish is None and not self._is_cancelling:
             if status < 400 and self._follow(response, now):
@@ -418,10 +423,7 @@ class OutgoingInvite(Call):
         self.stack.respond(transaction, 200, now)
         if not dialog.is_early:
             return
-        self.stack.remove_dialog(dialog)
-        self._dialogs.pop(dialog.remote_tag, None)
-        if self.dialog is dialog:
-            self.dialog = next(iter(self._dialogs.values()), None)
+        self._drop_dialog(dialog, now)
         if not self._dialogs and not self._is_over and not self._is_cancelling and self._sender is not None:
             self._cancel(self._sender, now)
 
@@ -451,20 +453,25 @@ class OutgoingInvite(Call):
         self, kind: FailureKind, status: int, reason: str, now: float, response: Response | None = None
     ) -> None:
         self._fail_now(kind, status, reason, now, response)
-        self._drop_early_dialogs()
+        self._drop_early_dialogs(now)
         self._finish(now)
 
-    def _drop_early_dialogs(self) -> None:
-        for tag, dialog in list(self._dialogs.items()):
-            if dialog.is_early:
-                del self._dialogs[tag]
-                self.stack.remove_dialog(dialog)
-                if self.dialog is dialog:
-                    self.dialog = None
-                    if self._modification is not None and self._modification.dialog is dialog:
-                        self._modification = None
-                    if self._pending_offer is not None and self._pending_offer.dialog is dialog:
-                        self._pending_offer = None
+    def _drop_early_dialogs(self, now: float) -> None:
+        for dialog in [dialog for dialog in self._dialogs.values() if dialog.is_early]:
+            self._drop_dialog(dialog, now)
+
+    def _drop_dialog(self, dialog: Dialog, now: float) -> None:
+        del self._dialogs[dialog.remote_tag]
+        self.stack.remove_dialog(dialog)
+        if self.dialog is dialog:
+            self.dialog = next(iter(self._dialogs.values()), None)
+        modification, pending = self._modification, self._pending_offer
+        if modification is not None and modification.dialog is dialog:
+            self._modification = None
+            modification.abandon(now)
+        if pending is not None and pending.dialog is dialog:
+            self._pending_offer = None
+            pending.abandon(now)
 
     def _is_current(self, dialog: Dialog) -> bool:
         return dialog is self.dialog or dialog.is_early

@@ -49,10 +49,12 @@ class IncomingInvite(Call):
 
     __slots__ = (
         "_acceptance",
+        "_has_described",
         "_held_answer",
         "_reliables",
         "_rseq",
         "_transaction",
+        "_was_pracked",
         "_wish",
         "dialog_of_call",
         "flow",
@@ -77,6 +79,9 @@ class IncomingInvite(Call):
         self._held_answer: tuple[Body | None, Fields] | None = None
         self._reliables: deque[_Reliable] | None = None
         self._rseq = 0
+        self._was_pracked = False
+        self._has_described = False
+        """Our answer or offer has gone out in a reliable provisional: SDP after it would be a new offer."""
         self._wish: str | None = None
 
     # What the owner may do.
@@ -115,7 +120,7 @@ class IncomingInvite(Call):
     def answer(self, body: Body | None, now: float, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Send 200; retransmitted until the ACK comes (→ `Confirmed`). WrongState after a final response.
 
-        `body` is the answer, or our offer when the INVITE had none; None only if a reliable provisional
+        `body` is the answer, or our offer when the INVITE had none; it is left out if a reliable provisional
         response carried it already. A reliable response with SDP that waits for its PRACK delays the 200.
         """
         if self._is_over:
@@ -192,10 +197,13 @@ class IncomingInvite(Call):
         negotiation = self.dialog_of_call.negotiation
         body = reliable.body
         if body is not None:
-            if negotiation.state is OfferState.REMOTE_OFFER:
+            if self._has_described:
+                reliable.body = None
+            elif negotiation.state is OfferState.REMOTE_OFFER:
                 negotiation.answer_locally(body)
             else:
                 negotiation.offer_locally(body)
+            self._has_described = True
         if self._reliables is None:
             self._reliables = deque()
         self._reliables.append(reliable)
@@ -235,6 +243,7 @@ class IncomingInvite(Call):
         if not reliables or (rack.rseq, rack.cseq, rack.method) != (reliables[0].rseq, invite, "INVITE"):
             self.stack.respond(transaction, 481, now)
             return
+        self._was_pracked = True
         acknowledged = reliables.popleft()
         if acknowledged.repetition is not None:
             acknowledged.repetition.stop()
@@ -268,15 +277,18 @@ class IncomingInvite(Call):
     def _answer(self, body: Body | None, headers: Fields, now: float) -> None:
         dialog, stack = self.dialog_of_call, self.stack
         negotiation = dialog.negotiation
-        if negotiation.state is OfferState.REMOTE_OFFER and not self.has_pending_offer:
+        if self._has_described:
+            body = None
+        elif negotiation.state is OfferState.REMOTE_OFFER:
             if body is None:
                 raise ValueError("the INVITE carried an offer: the 200 needs an answer")
             negotiation.answer_locally(body)
-        elif negotiation.local is None and body is not None:
-            negotiation.offer_locally(body)
-        elif negotiation.local is None:
+        elif body is None:
             raise ValueError("the INVITE carried no offer: the 200 needs one")
+        else:
+            negotiation.offer_locally(body)
         self._stop_reliables()
+        self.state = InviteState.ESTABLISHED
         fields = (
             stack.contact_for(self._transaction, dialog.contact_user),
             *stack.capabilities,
@@ -284,7 +296,6 @@ class IncomingInvite(Call):
             *headers,
         )
         data = stack.respond(self._transaction, 200, now, fields=fields, body=body)
-        self.state = InviteState.ESTABLISHED
         dialog.is_early = False
         self._acceptance = Acceptance(self, dialog, self._transaction, data, now, self._acknowledged)
 
@@ -336,6 +347,16 @@ class IncomingInvite(Call):
         super()._finish(now)
 
     # What the shared parts ask.
+
+    @property
+    def is_known_to_peer(self) -> bool:
+        """A response with our tag has been acknowledged, by PRACK or ACK."""
+        return self._was_pracked or self.is_confirmed
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Established and acknowledged."""
+        return self._acceptance is None and super().is_confirmed
 
     @property
     def wanted_session_s(self) -> int | None:

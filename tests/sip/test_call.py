@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.sip.events import Answered, Confirmed, Ended, Failed, IncomingCall, Provisional
 from engine.sip.types import EndCause, FailureKind, InviteState, Party
-from tests.support.wire import ANSWER, OFFER, Wire
+from tests.support.wire import ANSWER, OFFER, Wire, state_of
 
 
 def test_a_call_rings_is_answered_and_ends_by_the_callers_bye() -> None:
@@ -16,10 +16,10 @@ def test_a_call_rings_is_answered_and_ends_by_the_callers_bye() -> None:
     assert incoming.body == OFFER
     incoming.call.ring(wire.now)
     wire.run(until=2.0)
-    assert call.state is InviteState.PROCEEDING
+    assert state_of(call) is InviteState.PROCEEDING
     incoming.call.answer(ANSWER, wire.now)
     wire.run(until=3.0)
-    assert call.state is InviteState.ESTABLISHED
+    assert state_of(call) is InviteState.ESTABLISHED
     assert alice.one(Answered).body == ANSWER
     assert bob.one(Confirmed).call is incoming.call
     call.hang_up(wire.now)
@@ -47,7 +47,7 @@ def test_a_call_ends_by_the_callees_bye() -> None:
     ended = alice.one(Ended)
     assert ended.by is Party.REMOTE
     assert ended.reason_header == 'SIP;cause=200;text="Done"'
-    assert call.state is InviteState.ENDED
+    assert state_of(call) is InviteState.ENDED
     assert bob.one(Ended).by is Party.LOCAL
     wire.assert_silent()
 

@@ -5,8 +5,9 @@
     call = alice.invite("sip:bob@192.0.2.2")
     wire.run(until=1.0)
 
-A 32-second timer takes no time and fires at exactly 32.0. Messages are delivered in order after `delay_s`; what a
-`Fate` function makes of them is up to the test. Everything is deterministic: the random numbers come from a seed.
+A 32-second timer takes no time and fires at exactly 32.0. Messages are delivered in order after `delay_s`;
+what a `Fate` function makes of them is up to the test. Everything is deterministic: the random numbers
+come from a seed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import msgspec.structs
 
 from engine.sip.events import IncomingCall, ResolveNeeded, SipEvent
 from engine.sip.message import Request, Response, parse_message
+from engine.sip.session import Call
 from engine.sip.stack import SipStack
 from engine.sip.types import (
     Address,
@@ -28,6 +30,7 @@ from engine.sip.types import (
     Flow,
     Hop,
     InviteParams,
+    InviteState,
     Listener,
     StackConfig,
     Transmit,
@@ -36,7 +39,20 @@ from engine.sip.types import (
 from engine.sip.uac import OutgoingInvite
 from engine.sip.uas import IncomingInvite
 
-__all__ = ["ANSWER", "OFFER", "SDP", "Fate", "Party", "Sent", "Wire", "sdp"]
+__all__ = [
+    "ANSWER",
+    "OFFER",
+    "SDP",
+    "Fate",
+    "Party",
+    "Request",
+    "ResolveNeeded",
+    "Response",
+    "Sent",
+    "Wire",
+    "sdp",
+    "state_of",
+]
 
 SDP = "application/sdp"
 
@@ -44,6 +60,11 @@ SDP = "application/sdp"
 def sdp(name: str) -> Body:
     """A body that is only looked at as bytes here."""
     return Body(SDP, f"v=0\r\ns={name}\r\n".encode())
+
+
+def state_of(call: Call) -> InviteState:
+    """`call.state`, without the type checker believing that it cannot change between two assertions."""
+    return call.state
 
 
 OFFER = sdp("offer")

@@ -1,0 +1,588 @@
+"""OutgoingInvite against scripted far sides: RFC 3261 §13.2, §9.1 and what the field adds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.sip.events import Answered, Ended, Failed, Provisional
+from engine.sip.session import Call
+from engine.sip.types import (
+    Address,
+    Failure,
+    FailureKind,
+    Flow,
+    Hop,
+    InviteParams,
+    InviteState,
+    Party,
+    Timers,
+    Transport,
+)
+from engine.sip.uac import OutgoingInvite
+from tests.sip.scripted import Scripted
+from tests.support import wire as support
+from tests.support.wire import ANSWER, OFFER, Wire, sdp, state_of
+
+
+def calling(**config: Any) -> tuple[Wire, support.Party, Scripted]:
+    wire = Wire()
+    alice = wire.add("192.0.2.1", **config)
+    return wire, alice, Scripted(wire, alice)
+
+
+def failure_of(party: support.Party) -> Failure:
+    return party.one(Failed).failure
+
+
+# Final classes.
+
+
+@pytest.mark.parametrize("status", [300, 400, 403, 404, 408, 480, 486, 488, 500, 503, 600, 603, 699])
+def test_every_refusal_is_acknowledged_in_the_transaction_and_reported(status: int) -> None:
+    wire, alice, far = calling()
+    alice.invite("sip:bob@192.0.2.9")
+    invite = far.last("INVITE")
+    far.reply(status, reason="As it was said", fields=(("Retry-After", "7"),))
+    failure = failure_of(alice)
+    assert (failure.kind, failure.status, failure.reason) == (FailureKind.REFUSED, status, "As it was said")
+    assert failure.retry_after_s == 7
+    ack = far.last("ACK")
+    assert ack.branch == invite.branch
+    assert ack.to_tag == "far"
+    far.reply(status, invite)
+    assert len(far.received("ACK")) == 2
+    assert len(alice.of(Failed)) == 1
+    wire.run()
+    wire.assert_silent()
+
+
+def test_a_provisional_without_to_tag_makes_no_dialog_but_progress() -> None:
+    wire, alice, far = calling()
+    call = alice.invite("sip:bob@192.0.2.9")
+    far.reply(183, tag="", body=ANSWER)
+    assert alice.one(Provisional).to_tag == ""
+    assert alice.one(Provisional).body == ANSWER
+    assert call.dialog is None
+    assert state_of(call) is InviteState.PROCEEDING
+    far.reply(200, body=ANSWER)
+    call.hang_up(wire.now)
+    wire.pump()
+    far.reply(200, far.last("BYE"))
+    wire.run()
+    wire.assert_silent()
+
+
+def test_no_response_at_all_fails_after_timer_b_with_seven_transmissions() -> None:
+    wire, alice, _far = calling()
+    alice.invite("sip:bob@192.0.2.9")
+    wire.run()
+    failed = alice.one(Failed)
+    assert failed.at == 32.0
+    assert (failed.failure.kind, failed.failure.status) == (FailureKind.NO_RESPONSE, 408)
+    assert not failed.failure.had_provisional
+    times = [sent.at for sent in wire.raw["192.0.2.9"]]
+    assert times == [0.0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5]
+    wire.assert_silent()
+
+
+def test_timer_b_is_configurable_per_call() -> None:
+    wire, alice, _ = calling()
+    alice.invite("sip:bob@192.0.2.9", timers=Timers(timer_b=4.0))
+    wire.run()
+    assert alice.one(Failed).at == 4.0
+
+
+def test_the_body_of_the_answer_is_that_of_the_2xx_else_of_the_same_dialogs_provisional() -> None:
+    _wire, alice, far = calling()
+    alice.invite("sip:bob@192.0.2.9")
+    far.reply(183, tag="one", body=sdp("one"))
+    far.reply(183, tag="two", body=sdp("two"))
+    far.reply(200, tag="one")
+    answered = alice.one(Answered)
+    assert (answered.body, answered.to_tag, answered.was_early) == (sdp("one"), "one", False)
+
+
+def test_a_2xx_is_acknowledged_once_per_copy_and_reported_once() -> None:
+    _wire, alice, far = calling()
+    alice.invite("sip:bob@192.0.2.9")
+    invite = far.last("INVITE")
+    for _ in range(3):
+        far.reply(200, invite, body=ANSWER)
+    acks = far.received("ACK")
+    assert len(acks) == 3
+    assert len({ack.to_bytes() for ack in acks}) == 1
+    assert acks[0].branch != invite.branch
+    assert acks[0].cseq.number == invite.cseq.number
+    assert len(alice.of(Answered)) == 1
+
+
+def test_the_ack_goes_to_the_contact_by_the_route_of_the_2xx() -> None:
+    wire, alice, far = calling()
+    alice.invite("sip:bob@192.0.2.9")
+    routes = (
+        ("Record-Route", "<sip:192.0.2.21;lr>, <sip:192.0.2.20;lr>"),
+        ("Contact", "<sip:bob@192.0.2.33:5070>"),
+    )
+    far.reply(200, body=ANSWER, fields=routes)
+    (sent,) = wire.raw["192.0.2.20"]
+    assert isinstance(sent.message, support.Request)
+    assert sent.message.uri == "sip:bob@192.0.2.33:5070"
+    assert sent.message.headers.get_all("Route") == ["<sip:192.0.2.20;lr>", "<sip:192.0.2.21;lr>"]
+
+
+def test_a_strict_router_gets_its_uri_as_request_uri_and_the_target_as_last_route() -> None:
+    wire, alice, far = calling()
+    alice.invite("sip:bob@192.0.2.9")
+    routes = (
+        ("Record-Route", "<sip:192.0.2.21;lr>, <sip:192.0.2.20>"),
+        ("Contact", "<sip:bob@192.0.2.33>"),
+    )
+    far.reply(200, body=ANSWER, fields=routes)
+    (sent,) = wire.raw["192.0.2.20"]
+    assert isinstance(sent.message, support.Request)
+    assert sent.message.uri == "sip:192.0.2.20"
+    assert sent.message.headers.get_all("Route") == ["<sip:192.0.2.21;lr>", "<sip:bob@192.0.2.33>"]
+
+
+def test_a_2xx_with_unreadable_contact_and_record_route_is_still_answered_and_ended() -> None:
+    wire, alice, far = calling()
+    call = alice.invite("sip:bob@192.0.2.9")
+    far.reply(200, body=ANSWER, fields=(("Contact", "nonsense"), ("Record-Route", "<<<")))
+    assert far.received("ACK")
+    call.hang_up(wire.now)
+    wire.pump()
+    far.reply(200, far.last("BYE"))
+    wire.run()
+    wire.assert_silent()
+
+
+# Forks.
+
+
+def test_dv34_the_first_of_several_2xx_wins_and_the_others_get_ack_and_bye() -> None:
+    wire, alice, far = calling()
+    call = alice.invite("sip:bob@192.0.2.9")
+    invite = far.last("INVITE")
+    far.reply(180, invite, tag="one")
+    far.reply(180, invite, tag="two")
+    assert [p.to_tag for p in alice.of(Provisional)] == ["one", "two"]
+    far.reply(200, invite, tag="two", body=ANSWER)
+    far.reply(200, invite, tag="one", body=ANSWER)
+    far.reply(200, invite, tag="three", body=ANSWER)
+    assert alice.one(Answered).to_tag == "two"
+    assert [ack.to_tag for ack in far.received("ACK")] == ["two", "one", "three"]
+    byes = far.received("BYE")
+    assert [bye.to_tag for bye in byes] == ["one", "three"]
+    for bye in byes:
+        far.reply(200, bye)
+    far.reply(200, invite, tag="one", body=ANSWER)
+    assert [ack.to_tag for ack in far.received("ACK")][-1] == "one"
+    assert len(far.received("BYE")) == 2
+    assert state_of(call) is InviteState.ESTABLISHED
+    call.hang_up(wire.now)
+    wire.pump()
+    assert far.last("BYE").to_tag == "two"
+    far.reply(200, far.last("BYE"))
+    wire.run()
+    wire.assert_silent()
+
+
+def test_early_dialogs_that_never_answer_are_gone_when_no_2xx_can_come_any_more() -> None:
+    wire, alice, far = calling()
+    call = alice.invite("sip:bob@192.0.2.9")
+    invite = far.last("INVITE")
+    far.reply(180, invite, tag="silent")
+    far.reply(200, invite, tag="winner", body=ANSWER)
+    assert "silent" in alice.stack.describe()
+    wire.run(until=33.0)
+    assert "silent" not in alice.stack.describe()
+    assert "winner" in alice.stack.describe()
+    assert state_of(call) is InviteState.ESTABLISHED
+
+
+# The goodbye (ARCHITECTURE §5, DV-34).
+
+
+def test_dv34_a_cancel_is_held_until_a_provisional_response_comes() -> None:
+    wire, alice, far = calling()
+    call = alice.invite("sip:bob@192.0.2.9")
+    call.hang_up(wire.now, "SIP;cause=487")
+    wire.pump()
+    assert not far.received("CANCEL")
+    assert state_of(call) is InviteState.ENDING
+    far.reply(100, tag="")
+    cancel = far.last("CANCEL")
+    invite = far.last("INVITE")
+    assert (cancel.uri, cancel.branch, cancel.cseq.number) == (invite.uri, invite.branch, invite.cseq.number)
+    assert cancel.to_tag == ""
+    assert cancel.headers.get("Reason") == "SIP;cause=487"
+    far.reply(180)
+    assert len(far.received("CANCEL")) == 1
+    assert not alice.of(Provisional)
+    far.reply(200, cancel)
+    far.reply(487, invite)
+    failure = failure_of(alice)
+    assert (failure.kind, failure.status, failure.after_hang_up) == (FailureKind.CANCELLED, 487, True)
+    assert far.received("ACK")
+    wire.run()
+    wire.assert_silent()
+
+
+def test_dv34_a_held_cancel_without_any_response_ends_at_timer_b() -> None:
+    wire, alice, far = calling()
+    call = alice.invite("sip:bob@192.0.2.9")
+    call.hang_up(wire.now)
+    wire.run()
+    failed = alice.one(Failed)
+    assert (failed.at, failed.failure.status, failed.failure.kind) == (32.0, 487, FailureKind.CANCELLED)
+    assert not far.received("CANCEL")
+    wire.assert_silent()
+
+
+def test_dv34_a_200_after_cancel_is_acked_and_then_bye_is_sent() -> None:
+    wire, alice, far = calling()
+    call = alice.invite("sip:bob@192.0.2.9")
+    invite = far.last("INVITE")
+    far.reply(180, invite)
+    call.hang_up(wire.now, "SIP;cause=200")
+    wire.pump()
+    far.reply(200, invite, body=ANSWER)
+    far.reply(200, far.last("CANCEL"))
+    failure = failure_of(alice)
+    assert (failure.kind, failure.status, failure.answered_late) == (FailureKind.CANCELLED, 487, True)
+    assert not alice.of(Answered)
+    assert len(far.received("ACK")) == 1
+    bye = far.last("BYE")
+    assert bye.headers.get("Reason") == "SIP;cause=200"
+    far.reply(200, invite, body=ANSWER)
+    assert len(far.received("ACK")) == 2
+    assert state_of(call) is InviteState.ENDING
+    far.reply(200, bye)
+    assert state_of(call) is InviteState.ENDED
+    wire.run()
+    wire.assert_silent()
+
+
+def test_a_200_to_a_call_hung_up_before_any_provisional_is_acked_and_ended() -> None:
+    wire, alice, far = calling()
+    call = alice.invite("sip:bob@192.0.2.9")
+    call.hang_up(wire.now)
+    far.reply(200, body=ANSWER)
+    assert not far.received("CANCEL")
+    assert far.received("ACK")
+    far.reply(200, far.last("BYE"))
+    assert failure_of(alice).answered_late
+    wire.run()
+    wire.assert_silent()
+
+
+def test_64_t1_after_a_cancel_without_final_response_it_ends() -> None:
+    wire, alice, far = calling()
+    call = alice.invite("sip:bob@192.0.2.9")
+    far.reply(180)
+    wire.run(until=100.0)
+    assert state_of(call) is InviteState.PROCEEDING
+    call.hang_up(wire.now)
+    wire.pump()
+    far.reply(200, far.last("CANCEL"))
+    wire.run()
+    assert alice.one(Failed).at == 132.0
+    assert failure_of(alice).status == 487
+    wire.assert_silent()
+
+
+def test_a_refusal_that_crosses_the_cancel_is_reported_as_it_came() -> None:
+    wire, alice, far = calling()
+    call = alice.invite("sip:bob@192.0.2.9")
+    far.reply(180)
+    call.hang_up(wire.now)
+    wire.pump()
+    far.reply(486)
+    failure = failure_of(alice)
+    assert (failure.status, failure.kind, failure.after_hang_up) == (486, FailureKind.REFUSED, True)
+
+
+@pytest.mark.parametrize("status", [302, 401, 407, 422, 503])
+def test_nothing_is_tried_again_once_the_owner_has_hung_up(status: int) -> None:
+    wire, alice, far = calling()
+    call = alice.invite("sip:bob@192.0.2.9", hops=(HOP_9, HOP_8))
+    far.reply(180)
+    call.hang_up(wire.now)
+    wire.pump()
+    far.reply(status, fields=(("Contact", "<sip:bob@192.0.2.10>"), ("Min-SE", "300")))
+    assert (failure_of(alice).kind, failure_of(alice).status) == (FailureKind.CANCELLED, 487)
+    assert len(far.received("INVITE")) == 1
+    assert "192.0.2.10" not in wire.raw
+    assert "192.0.2.8" not in wire.raw
+    wire.run()
+    wire.assert_silent()
+
+
+def test_hanging_up_again_and_again_does_nothing_more() -> None:
+    wire, alice, far = calling()
+    call = alice.invite("sip:bob@192.0.2.9")
+    far.reply(200, body=ANSWER)
+    for _ in range(3):
+        call.hang_up(wire.now)
+        wire.pump()
+    assert len(far.received("BYE")) == 1
+    assert len(alice.of(Ended)) == 1
+    wire.run()
+    call.hang_up(wire.now)
+    wire.pump()
+    wire.assert_silent()
+
+
+def test_a_bye_that_nobody_answers_ends_by_timer_f() -> None:
+    wire, alice, far = calling()
+    call = alice.invite("sip:bob@192.0.2.9")
+    far.reply(200, body=ANSWER)
+    call.hang_up(wire.now)
+    wire.run()
+    assert state_of(call) is InviteState.ENDED
+    assert alice.one(Ended).by is Party.LOCAL
+    wire.assert_silent()
+
+
+def test_a_bye_in_an_early_dialog_from_the_callee_cancels_the_invite() -> None:
+    wire, alice, far = calling()
+    alice.invite("sip:bob@192.0.2.9")
+    invite = far.last("INVITE")
+    far.reply(180, invite)
+    far.request("BYE", call_id=invite.call_id, from_tag="far", to_tag=invite.from_tag)
+    assert far.statuses("BYE") == [200]
+    assert far.received("CANCEL")
+    far.reply(487, invite)
+    failure = failure_of(alice)
+    assert (failure.kind, failure.after_hang_up) == (FailureKind.REFUSED, False)
+    wire.run()
+    wire.assert_silent()
+
+
+def test_a_bye_in_one_of_several_early_dialogs_ends_that_one_only() -> None:
+    _wire, alice, far = calling()
+    alice.invite("sip:bob@192.0.2.9")
+    invite = far.last("INVITE")
+    far.reply(180, invite, tag="one")
+    far.reply(180, invite, tag="two")
+    far.request("BYE", call_id=invite.call_id, from_tag="one", to_tag=invite.from_tag)
+    assert not far.received("CANCEL")
+    far.reply(200, invite, tag="two", body=ANSWER)
+    assert alice.one(Answered).to_tag == "two"
+
+
+# Where it goes.
+
+
+HOP_9 = Hop(Transport.UDP, Address("192.0.2.9", 5060))
+HOP_8 = Hop(Transport.UDP, Address("192.0.2.8", 5060))
+
+
+def test_a_503_moves_on_to_the_next_hop_with_a_new_branch() -> None:
+    wire, alice, far = calling()
+    alice.invite("sip:bob@example.com", hops=(HOP_9, HOP_8))
+    far.reply(503)
+    (second,) = wire.raw["192.0.2.8"]
+    assert isinstance(second.message, support.Request)
+    assert second.message.branch != far.last("INVITE").branch
+    assert second.message.call_id == far.last("INVITE").call_id
+    assert not alice.of(Failed)
+    other = Scripted(wire, alice, "192.0.2.8")
+    other.reply(503)
+    assert failure_of(alice).status == 503
+    assert failure_of(alice).kind is FailureKind.REFUSED
+    wire.run()
+    wire.assert_silent()
+
+
+def test_silence_moves_on_to_the_next_hop() -> None:
+    wire, alice, _far = calling()
+    alice.invite("sip:bob@example.com", hops=(HOP_9, HOP_8))
+    wire.run(until=31.9)
+    assert "192.0.2.8" not in wire.raw
+    wire.run(until=32.1)
+    assert "192.0.2.8" in wire.raw
+    Scripted(wire, alice, "192.0.2.8").reply(486)
+    assert failure_of(alice).status == 486
+
+
+def test_a_refused_connection_moves_on_at_once_and_fails_with_503_at_the_end() -> None:
+    wire, alice, _far = calling()
+    wire.refuses |= {(Transport.UDP, "192.0.2.9"), (Transport.UDP, "192.0.2.8")}
+    alice.invite("sip:bob@example.com", hops=(HOP_9, HOP_8))
+    failed = alice.one(Failed)
+    assert failed.at == 0.0
+    assert (failed.failure.kind, failed.failure.status) == (FailureKind.TRANSPORT, 503)
+    assert alice.sent == ["INVITE", "INVITE"]
+    wire.run()
+    wire.assert_silent()
+
+
+def test_a_name_is_resolved_by_the_shell_and_its_hops_are_tried_in_order() -> None:
+    wire, alice, far = calling()
+    alice.names["example.com"] = (HOP_9, HOP_8)
+    alice.invite("sip:bob@example.com;transport=udp")
+    need = alice.one(support.ResolveNeeded)
+    assert (need.host, need.port, need.transport, need.secure) == ("example.com", None, Transport.UDP, False)
+    far.reply(503)
+    assert "192.0.2.8" in wire.raw
+
+
+def test_a_name_without_address_fails_as_unresolved() -> None:
+    wire, alice, _ = calling()
+    alice.names["example.com"] = ()
+    alice.invite("sip:bob@example.com")
+    assert (failure_of(alice).kind, failure_of(alice).status) == (FailureKind.UNRESOLVED, 503)
+    wire.assert_silent()
+
+
+def test_hanging_up_while_the_name_is_looked_up_ends_at_once_and_a_late_answer_is_ignored() -> None:
+    wire, alice, far = calling()
+    call = alice.invite("sip:bob@example.com")
+    call.hang_up(wire.now)
+    wire.pump()
+    assert failure_of(alice).kind is FailureKind.CANCELLED
+    alice.stack.resolved(alice.one(support.ResolveNeeded).ticket, (HOP_9,), wire.now)
+    wire.run()
+    assert not far.received("INVITE")
+    wire.assert_silent()
+
+
+def test_the_ack_waits_for_the_name_in_the_contact() -> None:
+    wire, alice, far = calling()
+    call = alice.invite("sip:bob@192.0.2.9")
+    invite = far.last("INVITE")
+    far.reply(200, invite, body=ANSWER, fields=(("Contact", "<sip:bob@pc.example.com>"),))
+    far.reply(200, invite, body=ANSWER, fields=(("Contact", "<sip:bob@pc.example.com>"),))
+    assert not far.received("ACK")
+    need = alice.one(support.ResolveNeeded)
+    alice.stack.resolved(need.ticket, (HOP_9,), wire.now)
+    wire.pump()
+    assert far.last("ACK").uri == "sip:bob@pc.example.com"
+    alice.names["pc.example.com"] = (HOP_9,)
+    call.hang_up(wire.now)
+    wire.pump()
+    far.reply(200, far.last("BYE"))
+    wire.run()
+    wire.assert_silent()
+
+
+def test_a_request_over_1300_bytes_moves_to_tcp_and_back_when_tcp_is_refused() -> None:
+    wire, alice, _far = calling(transports=(Transport.UDP, Transport.TCP))
+    wire.refuses.add((Transport.TCP, "192.0.2.9"))
+    alice.invite("sip:bob@192.0.2.9", headers=(("X-Long", "x" * 1300),))
+    assert [sent.flow.transport for sent in wire.log] == [Transport.TCP, Transport.UDP]
+    first, second = (sent.message for sent in wire.log)
+    assert first.top_via.transport == "TCP"
+    assert second.top_via.transport == "UDP"
+    assert not alice.of(Failed)
+
+
+def test_a_large_request_stays_on_udp_without_a_tcp_listener() -> None:
+    wire, alice, _far = calling()
+    alice.invite("sip:bob@192.0.2.9", headers=(("X-Long", "x" * 1300),))
+    assert [sent.flow.transport for sent in wire.log] == [Transport.UDP]
+
+
+def test_over_tcp_nothing_is_retransmitted() -> None:
+    wire, alice, _far = calling(transports=(Transport.TCP,))
+    alice.invite("sip:bob@192.0.2.9;transport=tcp")
+    wire.run()
+    assert alice.sent == ["INVITE"]
+    assert failure_of(alice).kind is FailureKind.NO_RESPONSE
+
+
+def test_an_ipv6_target_is_reached_from_the_ipv6_listener() -> None:
+    wire = Wire()
+    alice = wire.add("2001:db8::1")
+    alice.invite("sip:bob@[2001:db8::9]:5070")
+    (sent,) = wire.log
+    assert sent.flow.remote == Address("2001:db8::9", 5070)
+    assert sent.message.top_via.host == "2001:db8::1"
+    assert sent.message.contacts[0].uri == "sip:[2001:db8::1]:5060"
+
+
+def test_without_a_listener_for_the_transport_the_call_fails() -> None:
+    _wire, alice, _ = calling()
+    alice.invite("sip:bob@192.0.2.9;transport=tcp")
+    assert failure_of(alice).kind is FailureKind.TRANSPORT
+
+
+def test_a_given_flow_is_used_for_the_invite() -> None:
+    wire, alice, _far = calling()
+    flow = Flow(Transport.UDP, Address("192.0.2.1", 5060), Address("192.0.2.9", 40000))
+    alice.invite("sip:bob@phone.invalid", flow=flow)
+    assert wire.log[0].flow == flow
+
+
+def test_an_outbound_proxy_is_a_preloaded_route() -> None:
+    _wire, alice, far = calling()
+    alice.invite("sip:bob@example.com", route=("<sip:192.0.2.9;lr>",))
+    invite = far.last("INVITE")
+    assert invite.uri == "sip:bob@example.com"
+    assert invite.headers.get("Route") == "<sip:192.0.2.9;lr>"
+
+
+# What it says.
+
+
+def test_the_invite_says_who_calls_and_what_we_can_do() -> None:
+    _wire, alice, far = calling(user_agent="demo")
+    alice.invite(
+        "sip:bob@192.0.2.9",
+        from_='"Alice" <sip:alice@example.com>',
+        to="<sip:bob@example.com>",
+        headers=(("P-Asserted-Identity", "<sip:alice@example.com>"), ("X-Campaign", "7")),
+        contact_user="alice",
+        call_id="chosen@example.com",
+    )
+    invite = far.last("INVITE")
+    assert (invite.from_.display_name, invite.from_.uri) == ("Alice", "sip:alice@example.com")
+    assert invite.to.uri == "sip:bob@example.com"
+    assert invite.call_id == "chosen@example.com"
+    assert invite.headers.get("P-Asserted-Identity") == "<sip:alice@example.com>"
+    assert invite.headers.get("X-Campaign") == "7"
+    assert invite.headers.get("User-Agent") == "demo"
+    assert invite.contacts[0].uri == "sip:alice@192.0.2.1:5060"
+    assert {"INVITE", "PRACK", "UPDATE", "REFER"} <= invite.allow
+    assert {"100rel", "timer"} <= invite.supported
+    assert invite.sdp == OFFER.data
+    assert invite.max_forwards == 70
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"target": "sip:bob@192.0.2.9 SIP/2.0\r\nX: y"},
+        {"target": "mailto:bob@example.com"},
+        {"target": "sip:bob@192.0.2.9", "headers": (("X-Evil", "a\r\nVia: b"),)},
+        {"target": "sip:bob@192.0.2.9", "from_": "<sip:a@example.com>\r\nX: y"},
+        {"target": "sip:bob@name.example.com", "headers": (("X-Evil", "a\r\nVia: b"),)},
+        {"target": "sip:bob@192.0.2.9", "route": ("<tel:5551234>",)},
+    ],
+)
+def test_parameters_that_cannot_be_put_into_a_message_raise_and_leave_nothing(wrong: dict[str, Any]) -> None:
+    wire, alice, _ = calling()
+    params = InviteParams(**{"from_": "<sip:alice@example.com>", **wrong})
+    with pytest.raises(ValueError, match=r".+"):
+        alice.stack.invite(params, wire.now)
+    assert alice.stack.describe() == ""
+    assert not list(alice.stack.transmits())
+
+
+def test_privacy_leaves_the_user_agent_out() -> None:
+    _wire, alice, far = calling()
+    alice.invite("sip:bob@192.0.2.9", privacy=True)
+    assert "User-Agent" not in far.last("INVITE").headers
+
+
+def test_calls_have_their_own_ids_tags_and_branches() -> None:
+    _wire, alice, far = calling()
+    calls: list[Call] = [alice.invite("sip:bob@192.0.2.9") for _ in range(20)]
+    invites = far.received("INVITE")
+    assert len({call.call_id for call in calls}) == 20
+    assert len({invite.from_tag for invite in invites}) == 20
+    assert len({invite.branch for invite in invites}) == 20
+    assert all(isinstance(call, OutgoingInvite) for call in calls)
