@@ -58,7 +58,7 @@ class CallerProgress:
         dial_music: str,
         branches: int,
         is_caller_answered: bool,
-        is_screened: bool = False,
+        is_screened: bool,
     ) -> None:
         self._answers_on_bridge = answer_on_bridge and not is_caller_answered
         self._is_answered = is_caller_answered

@@ -345,6 +345,17 @@ async def test_on_bridge_a_slow_caller_is_joined_after_its_ack_and_the_limit_sta
 
 
 @in_virtual_time
+async def test_a_sound_that_waits_for_the_caller_is_forgotten_when_the_dial_is_decided() -> None:
+    parent = FakeParent(is_slow=True)
+    dial = await scene(BOB, parent=parent, is_deaf=True)
+    dial.dial.hang_up()
+    await settle()
+    parent.ack()
+    await dial.result()
+    assert dial.audio.played == []
+
+
+@in_virtual_time
 async def test_a_slow_caller_who_never_acks_is_caller_gone() -> None:
     parent = FakeParent(is_slow=True)
     dial = await scene(BOB, parent=parent, answer_on_bridge=True)
@@ -606,11 +617,12 @@ class _BrokenPlan:
 
 @in_virtual_time
 async def test_a_bug_in_the_plan_is_a_failed_result_and_leaves_no_leg() -> None:
-    legs, parent = FakeLegs(), FakeParent()
+    legs, parent, audio = FakeLegs(), FakeParent(), FakeAudio()
     dial = Dial(
         DialRequest((BOB, CAROL)),
         legs=legs,
         parent=parent,
+        audio=audio,
         plan=lambda request, pairs, status_map: _BrokenPlan([leg for leg, _ in pairs]),
     )
     result = await dial.run()
@@ -618,6 +630,7 @@ async def test_a_bug_in_the_plan_is_a_failed_result_and_leaves_no_leg() -> None:
     assert "what now?" in result.error
     assert [leg.causes for leg in legs.made] == [[Cause.ENGINE_ERROR]] * 2
     assert not parent.is_attached
+    assert (audio.played, audio.now_playing) == (["ringback"], "")
 
 
 @in_virtual_time

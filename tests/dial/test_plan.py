@@ -343,3 +343,12 @@ def test_deadlines_of_other_plans_are_ignored() -> None:
     dial = Rehearsal(A)
     assert dial.on(DeadlinePassed(Deadline.NEXT, 1.0), DeadlinePassed(Deadline.TIME_LIMIT, 1.0)) == []
     assert dial.on(DeadlinePassed(Deadline.SETTLE, 1.0)) == []
+
+
+def test_the_branch_that_decides_a_caller_gone_is_the_first_still_alive_or_the_selected_one() -> None:
+    ringing = Rehearsal(A, B, C)
+    ringing.on(busy(A), CallerGone(2.0), cancelled(B), cancelled(C))
+    assert ringing.verdict.leg == B
+    selected = Rehearsal(A, B)
+    selected.on(LegAnswered(B, 1.0), CallerGone(1.0), cancelled(A), gone(B))
+    assert selected.verdict.leg == B
