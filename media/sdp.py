@@ -283,7 +283,7 @@ class _Draft:
 def _parse(data: bytes) -> SessionDescription:
     if len(data) > MAX_SDP_BYTES:
         raise SdpError(f"session description of {len(data)} bytes", 488)
-    text = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n").replace("\r", "\n")
+    text = data.rstrip(b"\0").decode("utf-8", "surrogateescape").replace("\r\n", "\n").replace("\r", "\n")
     if not text.startswith("v=0\n"):
         raise SdpError("a session description begins with v=0")
     lines = text.split("\n")

@@ -4,9 +4,12 @@ import asyncio
 import os
 import wave
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from media.audio import Pcm
@@ -159,3 +162,36 @@ def test_a_channel_the_file_does_not_have_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="channel 1"):
         recorder.write(tone(700), 0, 1)
     asyncio.run(recorder.close())
+
+
+PIECES = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(-3000, 3000), st.integers(0, 900)), min_size=1, max_size=60
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(PIECES)
+def test_any_pieces_within_half_a_second_of_disorder_lie_where_they_belong(
+    pieces: list[tuple[int, int, int]],
+) -> None:
+    expected = np.zeros((400_000, 2), np.int16)
+    end = newest = 0
+
+    async def record(path: Path) -> None:
+        nonlocal end, newest
+        recorder = WavRecorder(path, 8000, channels=2)
+        for value, (channel, offset, length) in enumerate(pieces, 1):
+            start = max(0, newest + offset)
+            pcm = np.full(length, value, np.int16)
+            recorder.write(pcm, start, channel)
+            expected[start : start + length, channel] = pcm
+            if length:
+                end = newest = max(newest, start + length)
+        await recorder.close()
+        assert recorder.dropped_samples == 0
+
+    with TemporaryDirectory() as folder:
+        asyncio.run(record(Path(folder) / "a.wav"))
+        _, recorded = read_back(Path(folder) / "a.wav")
+    assert len(recorded) == end
+    assert np.array_equal(recorded, expected[:end])

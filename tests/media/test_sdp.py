@@ -96,12 +96,24 @@ def test_media_level_wins_over_session_level() -> None:
         lambda sdp: sdp.removesuffix(b"\r\n"),
         lambda sdp: sdp + b"\r\n\r\n",
         lambda sdp: sdp + b"\0\0\0",
+        lambda sdp: sdp.removesuffix(b"\r\n") + b"\0",
         lambda sdp: sdp + b"--boundary42--\r\n",
         lambda sdp: sdp.replace(b"\r\nm=", b"\r\n\r\nm="),
         lambda sdp: sdp.replace(b"a=sendrecv\r\n", b"a=sendrecv \r\n"),
         lambda sdp: sdp.replace(b"m=audio 49170 ", b"m=audio  49170/1 "),
     ],
-    ids=["LF", "CR", "unended", "blank lines", "NULs", "boundary", "blank inside", "blank behind", "spaces"],
+    ids=[
+        "LF",
+        "CR",
+        "unended",
+        "blank lines",
+        "NULs",
+        "unended and NUL",
+        "boundary",
+        "blank inside",
+        "blank behind",
+        "spaces",
+    ],
 )
 def test_harmless_damage_changes_nothing(change: Callable[[bytes], bytes]) -> None:
     assert SessionDescription.parse(change(USUAL)) == SessionDescription.parse(USUAL)
