@@ -61,7 +61,10 @@ class MediaPlane:
     )
 
     def __init__(self, config: MediaConfig | None = None) -> None:
+        """Raises ValueError or OSError for an address or a range of ports that cannot be used."""
         self.config = config = config or MediaConfig()
+        if config.host in ("0.0.0.0", "::") and not config.advertised:
+            raise ValueError(f"listening for media on {config.host} needs an advertised address")
         self.ports = PortRange(
             config.host, config.first_port, config.last_port, quarantine_s=config.quarantine_s
         )

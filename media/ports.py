@@ -6,6 +6,7 @@ way, or that a far side goes on sending because it missed the BYE, must not be h
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
 import time
@@ -51,6 +52,7 @@ class PortRange:
         quarantine_s: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Raises ValueError for a range that cannot be, OSError for an address this machine does not have."""
         if first and not 1024 <= first < last <= 65535:
             raise ValueError(f"RTP ports {first} to {last}: need 1024 <= first < last <= 65535")
         self.host = host
@@ -64,6 +66,8 @@ class PortRange:
             ports = list(range(first + first % 2, last, 2))
             random.shuffle(ports)
             self._free = deque(ports)
+        with self._socket() as probe:  # a wrong address should be known at the start, not at the first call
+            probe.bind((host, 0))
 
     @property
     def in_use(self) -> int:
@@ -79,7 +83,13 @@ class PortRange:
         return len(self._free)
 
     def acquire(self) -> PortPair:
-        """A bound pair. Raises PortsExhausted."""
+        """A bound pair. Raises PortsExhausted, also when the process may open no more sockets."""
+        try:
+            return self._acquire()
+        except OSError as error:
+            raise PortsExhausted(f"no RTP socket on {self.host}: {error.strerror}") from error
+
+    def _acquire(self) -> PortPair:
         free = self._free
         if free is None:
             pair = self._kernel_chosen()
@@ -116,21 +126,21 @@ class PortRange:
                 self._free.append(resting.popleft()[1])
 
     def _bind(self, port: int) -> PortPair | None:
-        """Both sockets, or None if either port is taken."""
-        rtp = self._socket()
+        """Both sockets, or None if either port is taken. Raises OSError for any other obstacle."""
+        bound: list[socket.socket] = []
         try:
-            rtp.bind((self.host, port))
-        except OSError:
-            rtp.close()
-            return None
-        rtcp = self._socket()
-        try:
-            rtcp.bind((self.host, port + 1))
-        except OSError:
-            rtp.close()
-            rtcp.close()
-            return None
-        return PortPair(rtp, rtcp, port)
+            for each in (port, port + 1):
+                bound.append(self._socket())
+                bound[-1].bind((self.host, each))
+        except OSError as error:
+            for each_socket in bound:
+                each_socket.close()
+            if error.errno == errno.EADDRINUSE:
+                return None
+            if self._free is not None:
+                self._free.append(port)
+            raise
+        return PortPair(bound[0], bound[1], port)
 
     def _socket(self) -> socket.socket:
         made = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+import socket
 from collections.abc import Callable
 from typing import Protocol
 
@@ -43,6 +44,7 @@ dropped.
 """
 
 _BATCH = 512
+_DISCARD_LIMIT = 2000
 _ROUNDS = 4
 
 
@@ -202,6 +204,9 @@ class UdpTransport:
         """Packets the network stack would not take: no route, full buffer, a firewall's refusal."""
 
     def open(self, on_rtp: PacketHandler, on_rtcp: PacketHandler) -> None:
+        """What came before is discarded: audio that waited for its agreement is too old to be heard."""
+        _discard(self._pair.rtp, self._poller.buffer)
+        _discard(self._pair.rtcp, self._poller.buffer)
         self._on_rtp, self._on_rtcp = on_rtp, on_rtcp
         self._poller.add(self._pair.rtp.fileno(), self._rtp_readable)
         self._poller.add(self._pair.rtcp.fileno(), self._rtcp_readable)
@@ -248,6 +253,17 @@ class UdpTransport:
             return
         if size < BUFFER_SIZE:
             self._on_rtcp(buffer, size, source)
+
+
+def _discard(sock: socket.socket, buffer: bytearray) -> None:
+    """Empty the socket, within a limit that no sender can push up."""
+    for _ in range(_DISCARD_LIMIT):
+        try:
+            sock.recv_into(buffer)
+        except BlockingIOError:
+            return
+        except OSError:
+            continue  # an ICMP error stands in the queue like a packet
 
 
 def _drop(buffer: bytearray, size: int, source: SocketAddress) -> None:

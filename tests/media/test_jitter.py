@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media.jitter import JitterBuffer, Nothing
@@ -138,6 +138,7 @@ def test_a_restart_of_the_numbers_is_followed() -> None:
 Arrivals = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 5)), max_size=80)
 
 
+@settings(deadline=None)
 @given(Arrivals, st.integers(0, 65535))
 def test_whatever_arrives_comes_out_at_most_once_and_in_order(
     arrivals: list[tuple[int, int]], first: int
@@ -156,6 +157,7 @@ def test_whatever_arrives_comes_out_at_most_once_and_in_order(
     assert len(heard) + talk.buffer.discarded == accepted
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=5, max_size=200))
 def test_time_is_kept_whatever_is_lost(arrives: list[bool]) -> None:
     """Between two packets heard lie as many pulls as frames, when all came on time and two are in stock."""

@@ -138,3 +138,23 @@ async def test_a_stream_shows_what_it_does(plane: MediaPlane, new_far_side: NewF
     stream.receive_offer(sdp(new_far_side().port))
     assert "PCMU/8000" in repr(stream)
     assert "closed" in repr(Bridge(stream, plane.stream()))
+
+
+async def test_all_addresses_need_one_to_advertise() -> None:
+    with pytest.raises(ValueError, match="advertised"):
+        MediaPlane(MediaConfig(host="0.0.0.0"))
+    plane = MediaPlane(MediaConfig(host="0.0.0.0", advertised="192.0.2.10"))
+    assert b"c=IN IP4 192.0.2.10" in plane.stream().create_offer()
+    await plane.close()
+
+
+async def test_packets_that_came_before_the_agreement_are_not_heard(
+    plane: MediaPlane, new_far_side: NewFarSide
+) -> None:
+    far, stream = new_far_side(), plane.stream()
+    for _ in range(10):
+        far.send(stream.port)
+    stream.receive_offer(sdp(far.port))
+    far.send(stream.port)
+    await until(lambda: stream.statistics().packets_received > 0)
+    assert stream.statistics().packets_received == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 from collections.abc import Iterator
 
@@ -120,3 +121,22 @@ def test_an_odd_first_port_is_left_out() -> None:
     pair = ports.acquire()
     assert pair.port == first + 2
     ports.release(pair)
+
+
+def test_an_address_of_another_machine_is_refused_at_the_start() -> None:
+    with pytest.raises(OSError, match="assign"):
+        PortRange("192.0.2.1", 20000, 20010)
+
+
+def test_a_process_without_free_descriptors_is_exhausted_and_loses_no_port(ports: Range) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as probe:
+        lowest = probe.fileno()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, hard))  # room for one socket, not for two
+    try:
+        with pytest.raises(PortsExhausted, match="open files"):
+            ports.acquire()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (ports.available, ports.in_use) == (3, 0)
+    assert ports.acquire().port

@@ -6,7 +6,7 @@ import random
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media.codecs import L16_8K, PCMA, PCMU, CodecSpec, ulaw_to_alaw
@@ -229,6 +229,7 @@ Steps = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(Steps, st.integers(0, 65535), st.sampled_from([(PCMU, PCMU), (PCMU, PCMA), (PCMA, PCMU)]))
 def test_both_relays_are_equal_packet_for_packet(
     steps: list[tuple[int, int, bool, int, str]], first: int, codecs: tuple[CodecSpec, CodecSpec]
