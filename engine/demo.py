@@ -18,7 +18,6 @@ from typing import TextIO
 from msgspec import Struct
 
 from engine.app import Engine
-from engine.cli.trace import first_line
 from engine.config import Config, MediaConfig, RouteConfig, SipConfig, SourceConfig, TargetConfig
 from engine.dial.dial import Dial, Happening, Observer
 from engine.dial.result import DialResult
@@ -26,6 +25,7 @@ from engine.sip.types import Flow
 from engine.softphone import Answer, Refuse, Ring, Softphone, SoftphoneConfig, Tone
 from engine.softphone.protocol import CallState
 from engine.softphone.spectrum import Heard, hear, read_wav
+from engine.trace import first_line
 from engine.transport.endpoint import Direction
 
 __all__ = ["DemoOutcome", "run_demo"]

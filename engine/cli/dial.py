@@ -79,9 +79,9 @@ def _run(arguments: argparse.Namespace) -> int:
 async def _dial(arguments: argparse.Namespace) -> int:
     from engine.app import Engine
     from engine.cli.lines import LiveLines
-    from engine.cli.trace import print_messages
     from engine.logs import configure_logging
     from engine.talk import Talk
+    from engine.trace import print_messages
     from media.player import PlayerError
 
     config = _config(arguments)

@@ -49,10 +49,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 async def _serve(arguments: argparse.Namespace) -> int:
     from engine.app import Engine
-    from engine.cli.trace import print_messages
     from engine.dial.dial import Dial, Happening, Observer
     from engine.dial.result import DialResult
     from engine.logs import configure_logging
+    from engine.trace import print_messages
 
     config = load_config(arguments.config)
     configure_logging(level=config.logs.level, json=config.logs.json, mask_personal=config.logs.mask)

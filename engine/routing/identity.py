@@ -9,7 +9,7 @@ from __future__ import annotations
 from engine.dial.identity import CallerIdentity, PresentedIdentity
 from engine.sip.errors import ParseError
 from engine.sip.message import Request
-from engine.sip.uri import SipUri, TelUri, escape_user, parse_uri
+from engine.sip.uri import TelUri, escape_user, parse_uri
 from engine.sip.values import NameAddr
 
 __all__ = ["from_header", "identity_of"]
@@ -35,8 +35,6 @@ def _number_of(invite: Request) -> tuple[str, bool]:
         return "", False
     if isinstance(uri, TelUri):
         return uri.number, False
-    if not isinstance(uri, SipUri):
-        return "", False
     user = uri.decoded_user
     return user, user.lower() == "anonymous" or uri.host.lower() == "anonymous.invalid"
 
