@@ -30,11 +30,12 @@ def lab_config(
     codecs: tuple[str, ...] = ("PCMU", "PCMA"),
     name_servers: tuple[str, ...] = (),
     timer_b_s: float = 32.0,
+    t1_ms: int = 500,
 ) -> Config:
     """Listens on loopback, UDP and TCP, ports chosen by the kernel; calls from loopback are welcome."""
     listen = ("udp:127.0.0.1:0", "tcp:127.0.0.1:0")
     return Config(
-        sip=SipConfig(listen=listen, name_servers=name_servers, timer_b_s=timer_b_s),
+        sip=SipConfig(listen=listen, name_servers=name_servers, timer_b_s=timer_b_s, t1_ms=t1_ms),
         media=MediaConfig(ports="", codecs=codecs),
         source=tuple(sources),
         route=tuple(routes),
@@ -55,10 +56,13 @@ async def running(config: Config | None = None, *, far_side_is_deaf: bool = Fals
 
 
 @asynccontextmanager
-async def inbound(*targets: str, number: str = "*", **route: object) -> AsyncIterator[Engine]:
+async def inbound(
+    *targets: str, number: str = "*", t1_ms: int = 500, **route: object
+) -> AsyncIterator[Engine]:
     """An engine that rings `targets` for every call from loopback. More: fields of `RouteConfig`."""
     entries = tuple(TargetConfig(sip_uri=uri) for uri in targets)
-    async with running(lab_config(routes=[RouteConfig(number=number, targets=entries, **route)])) as engine:  # type: ignore[arg-type]
+    entry = RouteConfig(number=number, targets=entries, **route)  # type: ignore[arg-type]
+    async with running(lab_config(routes=[entry], t1_ms=t1_ms)) as engine:
         yield engine
 
 
