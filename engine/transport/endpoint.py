@@ -316,6 +316,8 @@ class SipEndpoint:
                         cast(CallOwner, call.owner).on_sip_event(event)
         except Exception as error:  # noqa: BLE001 - see `_report_bug`
             self._report_bug(f"the owner of a call failed on {type(event).__name__}", error)
+            if isinstance(event, IncomingCall):  # or the caller would hear it ring until it gives up
+                event.call.hang_up(event.at, status=500)
 
     def _take_call(self, event: IncomingCall) -> None:
         if self._quiet is not None:

@@ -60,6 +60,25 @@ async def test_a_call_is_answered_and_hung_up(host: str, transport: Transport) -
         assert alice.endpoint.counters.messages_in == len(alice.received("")) >= 2
 
 
+@pytest.mark.parametrize(("wildcard", "loopback"), [("0.0.0.0", V4), ("::", V6)])
+@pytest.mark.parametrize("transport", [UDP, TCP])
+async def test_an_endpoint_on_every_interface_calls_and_is_called(
+    wildcard: str, loopback: str, transport: Transport
+) -> None:
+    async with (
+        phone(wildcard, advertised_host=loopback) as alice,
+        phone(wildcard, advertised_host=loopback) as bob,
+    ):
+        owner = Owner()
+        bob_at = Hop(transport, Address(loopback, bob.address(transport).port))
+        alice.endpoint.invite(invitation(bob_at), owner)
+        await owner.hears(Answered)
+        callee = bob.calls[0]
+        await callee.hears(Confirmed)
+        bob.hang_up(callee.call)
+        assert (await owner.hears(Ended)).by is Party.REMOTE
+
+
 async def test_when_all_timers_have_run_the_core_is_empty_and_no_timer_is_armed() -> None:
     async with phone(transports=(UDP,)) as alice, phone(transports=(UDP,)) as bob:
         owner = Owner()
@@ -265,6 +284,19 @@ async def test_an_owner_that_raises_disturbs_no_other_call() -> None:
         await owner.hears(Answered)
         assert any("Answered" in str(context["message"]) for context in reported)
         assert alice.endpoint.counters.bugs == len(reported) >= 1
+
+
+async def test_a_call_that_nobody_could_take_gets_500() -> None:
+    def broken(callee: Callee) -> None:
+        raise RuntimeError("a bug in the dial plan")
+
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+    async with phone() as alice, phone() as bob:
+        bob.on_call = broken
+        owner = Owner()
+        alice.endpoint.invite(invitation(bob.hop()), owner)
+        assert (await owner.hears(Failed)).failure.status == 500
+        assert bob.endpoint.counters.bugs == 1
 
 
 async def test_stop_says_goodbye_to_live_calls_and_cancels_ringing_ones() -> None:
