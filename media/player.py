@@ -80,9 +80,31 @@ async def open_player(
     start_s: float = 0.0,
     limits: PlayLimits = PlayLimits(),  # noqa: B008 - frozen
 ) -> PcmPlayer:
-    """Decode a file in a thread and play it. Raises PlayerError."""
-    pcm = await asyncio.to_thread(decode_file, path, sample_rate_hz, limits)
+    """Decode a file in a thread and play it. Raises PlayerError.
+
+    Callers that want the same file at the same time wait for one decoding; if one of them is cancelled, the
+    others still get it.
+    """
+    key = (asyncio.get_running_loop(), os.fspath(path), sample_rate_hz, limits)
+    decoding = _in_progress.get(key)
+    if decoding is None:
+        decoding = asyncio.create_task(
+            asyncio.to_thread(decode_file, path, sample_rate_hz, limits), name=f"decode {path}"
+        )
+        _in_progress[key] = decoding
+        decoding.add_done_callback(lambda done: _finished(key, done))
+    pcm = await asyncio.shield(decoding)
     return PcmPlayer(pcm, sample_rate_hz, loop=loop, start_s=start_s)
+
+
+_Key = tuple[asyncio.AbstractEventLoop, str, int, PlayLimits]
+_in_progress: dict[_Key, asyncio.Task[Pcm]] = {}
+
+
+def _finished(key: _Key, decoding: asyncio.Task[Pcm]) -> None:
+    del _in_progress[key]
+    if not decoding.cancelled():
+        decoding.exception()  # Looked at, so that one nobody waits for any more is not reported as lost.
 
 
 def decode_file(path: Path | str, sample_rate_hz: int, limits: PlayLimits = PlayLimits()) -> Pcm:  # noqa: B008

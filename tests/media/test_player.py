@@ -1,5 +1,6 @@
 """The player over real files in several formats, judged by spectrum."""
 
+import asyncio
 import os
 import wave
 from pathlib import Path
@@ -75,6 +76,25 @@ async def test_a_file_is_decoded_once_for_all_listeners(tmp_path: Path) -> None:
     assert other is not None
     assert np.shares_memory(one, other)
     assert not one.flags.writeable
+
+
+async def test_callers_at_the_same_time_wait_for_one_decoding(tmp_path: Path) -> None:
+    path = write_wav(tmp_path / "a.wav", tone(1000, seconds=20), 8000)
+    waiting = [asyncio.ensure_future(open_player(path, 8000)) for _ in range(20)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    players = await asyncio.gather(*waiting[1:])
+    pieces = [piece for player in players if (piece := player.read(160)) is not None]
+    assert len(pieces) == 19
+    assert all(np.shares_memory(pieces[0], piece) for piece in pieces)
+
+
+async def test_a_failed_decoding_fails_for_all_who_wait_and_is_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    failures = await asyncio.gather(*(open_player(path, 8000) for _ in range(3)), return_exceptions=True)
+    assert [type(each) for each in failures] == [PlayerError] * 3
+    write_wav(path, tone(1000), 8000)
+    assert (await open_player(path, 8000)).duration_s == 1.0
 
 
 def test_a_changed_file_is_decoded_again(tmp_path: Path) -> None:
