@@ -74,7 +74,6 @@ class CallStatuses:
                 return None
             case LegRecord():
                 status = CallStatus(happening.status.value)
-                self._last[happening.leg] = status
                 return StatusChange(
                     happening.leg,
                     status,

@@ -167,7 +167,6 @@ class DialManager:
 
     async def stop(self, grace_s: float = STOP_GRACE_S) -> None:
         """Take no new dials and hang up those in progress; returns when all have their result."""
-        self._is_open = False
         for dial in self:
             dial.hang_up(Cause.SHUTDOWN)
         await self.drain(grace_s)

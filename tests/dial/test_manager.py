@@ -149,3 +149,17 @@ async def test_a_dial_cancelled_before_its_first_step_still_has_a_result() -> No
         await own()
     result = await started[0].wait()
     assert (result.dial_status, result.legs, result.ring_s) == ("no-answer", (), 0.0)
+
+
+@in_virtual_time
+async def test_a_manager_that_was_left_in_an_error_takes_no_dials() -> None:
+    dials = DialManager(legs=FakeLegs())
+
+    async def own() -> None:
+        async with dials:
+            raise ValueError("the owner is wrong")
+
+    with pytest.raises(ExceptionGroup):
+        await own()
+    with pytest.raises(Overloaded):
+        dials.start(REQUEST)

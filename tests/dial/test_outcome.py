@@ -89,6 +89,11 @@ def test_dv50_an_override_is_for_final_responses_of_failed_branches(code: int) -
         StatusMap({code: DialStatus.BUSY})
 
 
+def test_dv50_the_first_and_the_last_final_response_can_be_mapped() -> None:
+    mapped = StatusMap({300: DialStatus.BUSY, 699: DialStatus.NO_ANSWER})
+    assert (mapped.of_response(300), mapped.of_response(699)) == (DialStatus.BUSY, DialStatus.NO_ANSWER)
+
+
 @pytest.mark.parametrize("status", [DialStatus.COMPLETED, DialStatus.QUEUED])
 def test_dv50_an_override_cannot_turn_a_failure_into_a_success(status: DialStatus) -> None:
     with pytest.raises(ConfigError, match="603"):
