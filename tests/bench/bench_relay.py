@@ -126,9 +126,11 @@ def _phones(pipe: multiprocessing.connection.Connection, count: int, seconds: fl
                 sockets[number].sendto(packet, remotes[number])
                 sent += 1
             drain(0)
-    end = time.monotonic() + 0.3
-    while len(delays) < sent and (left := end - time.monotonic()) > 0:
-        drain(left)
+    quiet_since, arrived = time.monotonic(), 0
+    while len(delays) < sent and time.monotonic() - quiet_since < 1.0:
+        drain(0.1)
+        if len(delays) > arrived:
+            quiet_since, arrived = time.monotonic(), len(delays)
     delays.sort()
     if not delays:
         delays = [float("nan")]
