@@ -128,7 +128,7 @@ class SoftphoneConfig(Struct, frozen=True):
     name: str = "phone"
     """User part of its URI."""
     address: str = "127.0.0.1"
-    """Local address of signalling and media."""
+    """Local IPv4 address of signalling and media; the published wheel is built without IPv6."""
     port: int = 0
     """SIP port, 0: chosen by the kernel."""
     tcp: bool = False

@@ -85,13 +85,16 @@ class Handset:
 
     def start(self) -> Started:
         """Open the ports; a failure is told in the result."""
+        if ":" in self._config.address:
+            self.is_stopped = True
+            return Started(error="the published pjsua2 wheel is built without IPv6: give an IPv4 address")
         try:
             self._endpoint.libCreate()
             self._endpoint.libInit(self._endpoint_config())
-            address, port = self._listen(pj.PJSIP_TRANSPORT_UDP, pj.PJSIP_TRANSPORT_UDP6, 0)
+            address, port = self._listen(pj.PJSIP_TRANSPORT_UDP, 0)
             tcp_port = 0
             if self._config.tcp:
-                _, tcp_port = self._listen(pj.PJSIP_TRANSPORT_TCP, pj.PJSIP_TRANSPORT_TCP6, port)
+                _, tcp_port = self._listen(pj.PJSIP_TRANSPORT_TCP, port)
             self._endpoint.audDevManager().setNullDev()
             self._endpoint.libStart()
             self._choose_codecs()
@@ -142,6 +145,8 @@ class Handset:
             self._account.shutdown()
         self._lines.clear()
         self._buried.clear()
+        if self._endpoint.libGetState() == pj.PJSUA_STATE_NULL:
+            return
         # Goodbyes are said; left to itself pjsua would wait another second for each.
         self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_NETWORK)
 
@@ -253,12 +258,12 @@ class Handset:
         config.logConfig.filename = self._config.log_path
         return config
 
-    def _listen(self, ipv4: int, ipv6: int, port: int) -> tuple[str, int]:
+    def _listen(self, kind: int, port: int) -> tuple[str, int]:
         """Open a transport; (address, port) as bound."""
         config = pj.TransportConfig()
         config.port = self._config.port or port
         config.boundAddress = self._config.address
-        transport = self._endpoint.transportCreate(ipv6 if ":" in self._config.address else ipv4, config)
+        transport = self._endpoint.transportCreate(kind, config)
         bound: str = self._endpoint.transportGetInfo(transport).localName
         return self._config.address, int(bound.rpartition(":")[2])
 
@@ -271,12 +276,9 @@ class Handset:
 
     def _account_config(self, address: str, port: int) -> Any:
         config = pj.AccountConfig()
-        host = f"[{address}]" if ":" in address else address
-        config.idUri = f"sip:{self._config.name}@{host}:{port}"
+        config.idUri = f"sip:{self._config.name}@{address}:{port}"
         config.mediaConfig.transportConfig.boundAddress = address
         config.mediaConfig.transportConfig.port = self._config.rtp_port
-        if ":" in address:
-            config.mediaConfig.ipv6Use = pj.PJSUA_IPV6_ENABLED
         if self._config.requires_100rel:
             config.callConfig.prackUse = pj.PJSUA_100REL_MANDATORY
         if self._config.session_expires_s:

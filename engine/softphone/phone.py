@@ -262,8 +262,7 @@ class Softphone:
     @property
     def uri(self) -> str:
         """Where to call it."""
-        host = f"[{self.config.address}]" if ":" in self.config.address else self.config.address
-        return f"sip:{self.config.name}@{host}:{self.port}"
+        return f"sip:{self.config.name}@{self.config.address}:{self.port}"
 
     @property
     def pid(self) -> int:

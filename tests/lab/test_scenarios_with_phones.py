@@ -91,3 +91,31 @@ async def test_the_phone_gives_up(sipp: SippBench, rack: PhoneRack, scenario: st
     await call.hang_up()
     await call.until(CallState.DISCONNECTED)
     (await callee.finished()).assert_passed()
+
+
+async def test_a_phone_registers_and_ends_its_registration_when_it_stops(
+    sipp: SippBench, rack: PhoneRack
+) -> None:
+    registrar = await sipp.callee("registrar_accepts")
+    account = Account(
+        aor="sip:alice@example.com",
+        registrar=f"sip:127.0.0.1:{registrar.port}",
+        username="alice",
+        password="secret",
+    )
+    alice = await rack.phone("alice", account=account)
+    assert (await alice.registered()).is_registered
+    await alice.stop()
+    seen = await registrar.finished()
+    seen.assert_passed()
+    assert {m.header("To") for m in seen.received("REGISTER")} == {"<sip:alice@example.com>"}
+
+
+async def test_a_registration_with_a_wrong_password_is_reported(sipp: SippBench, rack: PhoneRack) -> None:
+    registrar = await sipp.callee("registrar_accepts")
+    uri = f"sip:127.0.0.1:{registrar.port}"
+    account = Account(aor="sip:alice@example.com", registrar=uri, username="alice", password="wrong")
+    alice = await rack.phone("alice", account=account)
+    answer = await alice.registered()
+    assert (answer.is_registered, answer.status) == (False, 403)
+    (await registrar.finished()).assert_passed()

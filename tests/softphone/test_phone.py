@@ -266,6 +266,12 @@ async def test_a_phone_speaks_over_tcp(rack: PhoneRack) -> None:
     assert "Via: SIP/2.0/TCP" in (await bob.next_call()).invite
 
 
+async def test_ipv6_is_refused_with_the_reason_because_the_wheel_cannot() -> None:
+    require_pjsua2()
+    with pytest.raises(SoftphoneUnavailable, match="without IPv6"):
+        await Softphone.start(SoftphoneConfig(address="::1"))
+
+
 async def test_a_command_for_a_call_that_is_not_there_is_refused_and_the_phone_lives_on(
     rack: PhoneRack,
 ) -> None:
