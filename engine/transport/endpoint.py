@@ -34,6 +34,8 @@ P = ParamSpec("P")
 
 _log = structlog.get_logger(__name__)
 
+_PRUNE_LEAVING_ABOVE = 8
+
 
 class Direction(StrEnum):
     """Of a traced message, as this endpoint sees it."""
@@ -88,7 +90,7 @@ class SipEndpoint:
         self._links: dict[tuple[Transport, Address], Link] = {}
         self._calls: set[Call] = set()
         self._leaving: set[Call] = set()  # their last event is out, their goodbye may not be
-        self._prune_leaving_at = 64
+        self._prune_leaving_at = _PRUNE_LEAVING_ABOVE
         self._resolving: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
@@ -340,7 +342,7 @@ class SipEndpoint:
             self._leaving.add(call)
             if len(self._leaving) >= self._prune_leaving_at:
                 self._prune_leaving()
-                self._prune_leaving_at = max(64, 2 * len(self._leaving))
+                self._prune_leaving_at = max(_PRUNE_LEAVING_ABOVE, 2 * len(self._leaving))
 
     def _prune_leaving(self) -> None:
         self._leaving = {call for call in self._leaving if call.state is not InviteState.ENDED}

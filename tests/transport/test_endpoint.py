@@ -89,6 +89,36 @@ async def test_when_all_timers_have_run_the_core_is_empty_and_no_timer_is_armed(
         await eventually(lambda: alice.endpoint.describe() == bob.endpoint.describe() == "", within_s=10)
 
 
+async def test_finished_calls_leave_nothing_in_memory() -> None:
+    soon = Timers(t1=0.02, t2=0.1, t4=0.05, timer_d=0.1)
+    async with phone(timers=soon) as alice, phone(timers=soon) as bob:
+        for each in (alice, bob):
+            each.endpoint.remove_tracer(each.tracer)
+
+        async def round_of_calls(transport: Transport) -> int:
+            for _ in range(5):
+                owners = [Owner() for _ in range(20)]
+                calls = [alice.endpoint.invite(invitation(bob.hop(transport)), owner) for owner in owners]
+                for owner in owners:
+                    await owner.hears(Answered)
+                for call in calls:
+                    alice.hang_up(call)
+                for owner in owners:
+                    await owner.hears(Ended)
+            bob.calls.clear()
+            owners, calls = [], []
+            await eventually(
+                lambda: "INVITE" not in alice.endpoint.describe() + bob.endpoint.describe(), within_s=10
+            )
+            gc.collect()
+            return len(gc.get_objects())
+
+        await round_of_calls(TCP)
+        before = await round_of_calls(UDP)
+        after = await round_of_calls(UDP)
+        assert after - before < 500, f"a hundred calls left {after - before} objects"
+
+
 async def test_two_hundred_calls_at_once() -> None:
     async with phone(transports=(UDP,)) as alice, phone(transports=(UDP,)) as bob:
         owners = [Owner() for _ in range(200)]
