@@ -102,6 +102,12 @@ class Bridge:
         if mode is BridgeMode.TRANSCODE or not _passes_events(stream.negotiated, other.negotiated):
             other.send_dtmf(digit.digit, duration_ms=max(round(digit.duration_ms), 40))
 
+    def keyed(self, stream: MediaStream, digit: str, duration_ms: int) -> None:
+        """Said where the other side can hear it: as an event, or by its owner's means."""
+        mode = self._a_to_b if stream is self.a else self._b_to_a
+        if mode is not BridgeMode.CLOSED:
+            self._other(stream).send_dtmf(digit, duration_ms=max(duration_ms, 40))
+
     # -- the choice -------------------------------------------------------------------------------------
 
     def _other(self, stream: MediaStream) -> MediaStream:

@@ -30,7 +30,7 @@ from media.resample import Resampler
 from media.rtp import RtpStatistics
 from media.sdp import Direction
 from media.sender import AudioSender
-from media.transports import SocketAddress, UdpTransport
+from media.transports import PacketTransport, SocketAddress, UdpTransport
 
 if TYPE_CHECKING:
     from media.plane import MediaPlane
@@ -53,6 +53,9 @@ class Joint(Protocol):
     def renegotiated(self, stream: MediaStream) -> None:
         """A new agreement is in force."""
         ...
+
+    def keyed(self, stream: MediaStream, digit: str, duration_ms: int) -> None:
+        """A digit that came outside RTP."""
 
     def heard(self, stream: MediaStream, pcm: Pcm, at: float) -> None:
         """Decoded audio, asked for by `stream.decode_for_bridge`."""
@@ -119,7 +122,7 @@ class MediaStream:
         self.joint: Joint | None = None
         """The open bridge this stream is in. Set by the bridge."""
         self._plane = plane
-        self._transport = UdpTransport(plane.ports, plane.poller)
+        self._transport: PacketTransport = UdpTransport(plane.ports, plane.poller)
         self._negotiator = Negotiator(
             capabilities,
             Address(plane.config.advertised or plane.config.host, self._transport.port),
@@ -304,6 +307,11 @@ class MediaStream:
 
     def _source_ended(self, interrupted: bool, at: float) -> None:
         self._emit(PlaybackEnded(interrupted, at))
+
+    def pass_digit(self, digit: str, duration_ms: int) -> None:
+        """The peer keyed `digit` outside RTP (INFO): said again on the other side of the bridge, if any."""
+        if self.joint is not None:
+            self.joint.keyed(self, digit, duration_ms)
 
     # -- hearing ----------------------------------------------------------------------------------------
 

@@ -191,6 +191,18 @@ async def test_a_digit_for_a_side_without_events_is_reported_for_info(
     assert [event.digit for event in lost] == ["#"]
 
 
+async def test_a_digit_keyed_outside_rtp_is_said_on_the_other_side_as_an_event(
+    plane: MediaPlane, new_far_side: NewFarSide
+) -> None:
+    call = Call(plane, new_far_side)
+    call.a.pass_digit("7", 100)  # no bridge is open: nobody is there to hear it
+    call.bridge.open()
+    call.a.pass_digit("5", 100)
+    event = await call.bob.receive()
+    assert event.payload_type == 101
+    assert event.payload[0] == 5
+
+
 async def test_hold_by_one_side_stops_only_what_it_does_not_want_to_hear(
     plane: MediaPlane, new_far_side: NewFarSide
 ) -> None:

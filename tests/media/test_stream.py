@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from media import MediaConfig, MediaPlane, MediaStream, NegotiationFailed, PortsExhausted
+from media import Bridge, MediaConfig, MediaPlane, NegotiationFailed, PortsExhausted
 from media.audio import Pcm
 from media.codecs import PCMU, open_codec
 from media.events import (
@@ -442,16 +442,29 @@ async def test_close_gives_everything_back_and_may_be_repeated(
     assert leg.stream.statistics().packets_sent >= 1
 
 
-async def test_a_closed_stream_is_freed_without_the_garbage_collector(plane: MediaPlane) -> None:
+async def test_a_whole_call_is_freed_without_the_garbage_collector(
+    plane: MediaPlane, new_far_side: NewFarSide
+) -> None:
+    far = new_far_side()
     gc.collect()
     gc.disable()
     try:
-        stream = plane.stream()
-        stream.create_offer()
-        ghost: weakref.ref[MediaStream] = weakref.ref(stream)
-        stream.close()
-        del stream
-        assert ghost() is None
+        a, b = plane.stream(), plane.stream()
+        a.create_offer()
+        a.receive_answer(sdp(far.port))
+        b.receive_offer(sdp(far.port))
+        bridge = Bridge(a, b)
+        bridge.open()
+        heard: list[int] = []
+        a.add_tap(lambda pcm: heard.append(len(pcm)))
+        b.play(ToneSource(sine(500.0), 8000))
+        far.send(a.port)
+        await until(lambda: len(heard) > 2)
+        ghosts = [weakref.ref(a), weakref.ref(b)]
+        a.close()
+        b.close()
+        del a, b, bridge
+        assert [ghost() for ghost in ghosts] == [None, None]
     finally:
         gc.enable()
 
