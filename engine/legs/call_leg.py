@@ -99,6 +99,8 @@ class CallLeg:
                 keyed = dtmf_of(event.body)
                 if keyed is not None:
                     self._on_digit(*keyed, at=event.at)
+                    if self._stream is not None:
+                        self._stream.pass_digit(*keyed)
             case ReferReceived():
                 event.refer.reject(event.at, _NOT_IMPLEMENTED)
                 self._services.endpoint.touch()
