@@ -119,7 +119,6 @@ def offer_formats(
         number = kept.get(key)
         if number is None:
             number = preferred if preferred is not None and preferred not in taken else next(free)
-            taken.add(number)
         numbers.append((key, number))
         return number
 

@@ -106,6 +106,11 @@ def test_too_much_twist_is_refused(twist_db: float) -> None:
     assert heard_in(pressed(DIGITS, twist_db=twist_db)) == ""
 
 
+@pytest.mark.parametrize("third_hz", [770, 852, 1477, 1633])
+def test_a_third_frequency_of_the_same_family_makes_it_no_digit(third_hz: float) -> None:
+    assert heard_in(mix(tone(697, 1209, seconds=0.5), tone(third_hz, seconds=0.5, amplitude=4000))) == ""
+
+
 @pytest.mark.parametrize("detune", [0.985, 1.015])
 def test_frequencies_may_be_off_by_one_and_a_half_percent(detune: float) -> None:
     assert heard_in(pressed(DIGITS, detune=detune)) == DIGITS

@@ -121,6 +121,15 @@ def test_the_numbers_of_the_peer_stay_in_our_own_later_offer() -> None:
     assert again.rtpmaps()[96].name == "telephone-event"
 
 
+def test_numbers_of_a_session_stay_when_our_codecs_change() -> None:
+    alice, bob = negotiator(L16_8K), negotiator(L16_8K, local=THERE)
+    agree(alice, bob)
+    alice.capabilities = AudioCapabilities(codecs=(L16_16K, L16_8K))
+    again = SessionDescription.parse(alice.create_offer()).media[0].rtpmaps()
+    assert (again[96].name, again[96].clock_rate_hz) == ("L16", 8000)
+    assert (again[97].name, again[97].clock_rate_hz) == ("L16", 16000)
+
+
 def test_events_are_left_out_when_the_peer_has_none_at_the_codecs_clock_rate() -> None:
     _, media = negotiator().receive_offer(
         described("m=audio 5000 RTP/AVP 0 101", "a=rtpmap:101 telephone-event/48000")

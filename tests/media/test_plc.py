@@ -53,6 +53,16 @@ def test_there_is_no_click_at_either_end_of_a_gap() -> None:
         assert np.abs(np.diff(out.astype(int))).max() < 1.3 * steepest
 
 
+@pytest.mark.parametrize("pitch_hz", [110, 137, 150, 190])
+@pytest.mark.parametrize("lost", range(4, 9))
+def test_a_sound_that_dies_away_is_repeated_without_a_step(pitch_hz: int, lost: int) -> None:
+    at = np.arange(4000) / 8000
+    pcm = np.rint(30000 * np.sin(2 * np.pi * pitch_hz * at) * np.exp(-30 * at)).astype(np.int16)
+    out = through(pcm, {lost}).astype(int)
+    steepest_before = np.abs(np.diff(pcm[(lost - 1) * 160 - 1 : lost * 160].astype(int))).max()
+    assert np.abs(np.diff(out[lost * 160 - 1 : lost * 160 + 160])).max() < 1.05 * steepest_before
+
+
 @pytest.mark.parametrize("frequency", [400.0, 1000.0, 2500.0])
 def test_a_tone_stays_the_same_tone(frequency: float) -> None:
     out = through(tone(frequency), {20})
