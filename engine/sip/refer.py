@@ -75,12 +75,12 @@ class Refers:
         stack.respond(transaction, 200, now)
         refer.on_notify(request, now)
 
-    def stop(self) -> None:
-        """The call is over."""
+    def stop(self, now: float) -> None:
+        """The call is over; a REFER that was not answered gets 481."""
         self._sent.clear()
-        for refer in self._received:
-            refer.is_over = True
-        self._received.clear()
+        received, self._received = self._received, []
+        for refer in received:
+            refer.abandon(now)
 
 
 class _SentRefer:
@@ -140,7 +140,16 @@ class _SentRefer:
 class IncomingRefer:
     """A REFER the peer sent us: accept or reject it once, then report progress until a final status."""
 
-    __slots__ = ("_dialog", "_is_answered", "_is_silent", "_refers", "_request", "_transaction", "is_over")
+    __slots__ = (
+        "_dialog",
+        "_is_abandoned",
+        "_is_answered",
+        "_is_silent",
+        "_refers",
+        "_request",
+        "_transaction",
+        "is_over",
+    )
 
     def __init__(
         self, refers: Refers, dialog: Dialog, request: Request, transaction: ServerTransaction
@@ -150,6 +159,7 @@ class IncomingRefer:
         self._request = request
         self._transaction = transaction
         self._is_answered = False
+        self._is_abandoned = False
         self._is_silent = (request.headers.get("refer-sub") or "").strip().lower() == "false"
         self.is_over = False
         """Nothing further will be sent."""
@@ -165,7 +175,12 @@ class IncomingRefer:
         return self._request.headers.get("referred-by")
 
     def accept(self, now: float) -> None:
-        """202, and NOTIFY with `SIP/2.0 100 Trying` unless the peer wants no subscription."""
+        """202, and NOTIFY with `SIP/2.0 100 Trying` unless the peer wants no subscription.
+
+        Nothing if the call has ended. Raises WrongState if it was answered.
+        """
+        if self._is_abandoned:
+            return
         self._answer_once("accept")
         stack = self._refers.call.stack
         fields = [stack.contact_for(self._transaction, self._dialog.contact_user)]
@@ -180,15 +195,20 @@ class IncomingRefer:
     def reject(
         self, now: float, status: int = 603, reason: str = "", headers: Sequence[tuple[str, str]] = ()
     ) -> None:
-        """Refuse with a final response 300-699."""
+        """Refuse with a final response 300-699. Nothing if the call has ended. WrongState if it was
+        answered."""
         if not 300 <= status <= 699:
             raise ValueError(f"status {status} does not refuse a REFER")
+        if self._is_abandoned:
+            return
         self._answer_once("reject")
         self._refers.call.stack.respond(self._transaction, status, now, reason=reason, fields=tuple(headers))
         self._end()
 
     def progress(self, now: float, status: int, reason: str = "") -> None:
         """NOTIFY with a status line; a final one ends the subscription. Nothing once it is over."""
+        if self._is_abandoned:
+            return
         if not self._is_answered:
             raise WrongState("progress of a REFER that was not accepted")
         if self.is_over:
@@ -205,6 +225,12 @@ class IncomingRefer:
         self._dialog.start(sender, now)
         if is_final:
             self._end()
+
+    def abandon(self, now: float) -> None:
+        """The call is over."""
+        self.is_over = self._is_abandoned = True
+        if not self._is_answered:
+            self._refers.call.stack.respond(self._transaction, 481, now)
 
     def _answer_once(self, action: str) -> None:
         if self._is_answered:

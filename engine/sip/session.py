@@ -363,7 +363,7 @@ class Call:
             for acceptance in acceptances.values():
                 acceptance.stop()
         if self._refers is not None:
-            self._refers.stop()
+            self._refers.stop(now)
             self._refers = None
 
     def _say_bye(self, dialog: Dialog, reason_header: str, now: float) -> None:

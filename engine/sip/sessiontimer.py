@@ -52,9 +52,9 @@ class SessionTimer:
 
     def raise_to(self, min_se_s: int) -> bool:
         """A 422 wants a longer interval (§7.3); False if that is no news, so trying again makes no sense."""
-        if min_se_s <= self._min_se_s and (self.interval_s or self._call.wanted_session_s or 0) >= min_se_s:
+        if min_se_s <= self._min_se_s:
             return False
-        self._min_se_s = max(self._min_se_s, min_se_s)
+        self._min_se_s = min_se_s
         if self.interval_s is not None:
             self.interval_s = max(self.interval_s, min_se_s)
         return True
@@ -95,7 +95,7 @@ class SessionTimer:
             interval_s = asked.delta_s
             if ours is not None and ours < interval_s:
                 interval_s = max(ours, min_se_of(request) or 0, LOWEST_MIN_SE_S)
-            refresher = (asked.refresher or "uac") if peer_can_refresh else "uas"
+            refresher = asked.refresher or ("uac" if peer_can_refresh else "uas")
         self._run(interval_s, refresher == "uas", now)
         value = ("Session-Expires", f"{interval_s};refresher={refresher}")
         return (value, ("Require", "timer")) if refresher == "uac" else (value,)

@@ -182,7 +182,7 @@ class Wire:
             for party in list(self.parties.values()):
                 for transmit in party.stack.transmits():
                     busy = True
-                    self._carry(party, transmit)
+                    self.carry(party, transmit)
                 for event in party.stack.events():
                     busy = True
                     party.happened.append(event)
@@ -234,7 +234,8 @@ class Wire:
             if deadline is not None and deadline <= self.now:
                 party.stack.handle_timeout(self.now)
 
-    def _carry(self, sender: Party, transmit: Transmit) -> None:
+    def carry(self, sender: Party, transmit: Transmit) -> None:
+        """Put one message of `sender` onto the wire."""
         flow = transmit.flow
         sent = Sent(self.now, sender.host, parse_message(transmit.data), flow)
         self.log.append(sent)

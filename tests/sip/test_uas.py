@@ -1,0 +1,450 @@
+"""IncomingInvite and what is refused before there is one: RFC 3261 §8.2, §13.3, §9.2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.sip.events import (
+    AnswerReceived,
+    Confirmed,
+    Ended,
+    Failed,
+    IncomingCall,
+    RequestReceived,
+)
+from engine.sip.types import Address, Body, EndCause, FailureKind, Flow, InviteState, Transport, WrongState
+from engine.sip.types import Party as Side
+from engine.sip.uas import IncomingInvite
+from tests.sip.scripted import Scripted
+from tests.support.wire import ANSWER, OFFER, Party, Wire, sdp, state_of
+
+
+def called(**config: Any) -> tuple[Wire, Party, Scripted]:
+    wire = Wire()
+    bob = wire.add("192.0.2.2", **config)
+    return wire, bob, Scripted(wire, bob)
+
+
+def invited(**params: Any) -> tuple[Wire, Party, Scripted, IncomingInvite]:
+    wire, bob, far = called()
+    params.setdefault("body", OFFER)
+    far.request("INVITE", **params)
+    return wire, bob, far, bob.incoming()
+
+
+def answered(**params: Any) -> tuple[Wire, Party, Scripted, IncomingInvite]:
+    wire, bob, far, call = invited(**params)
+    call.answer(ANSWER, wire.now)
+    wire.pump()
+    return wire, bob, far, call
+
+
+def ack(far: Scripted, cseq: int = 1, **params: Any) -> None:
+    far.request("ACK", to_tag=far.answered()[-1].to_tag, cseq=cseq, **params)
+
+
+# Provisional responses and answer.
+
+
+def test_dv05_100_is_sent_at_once_without_tag_and_nothing_else() -> None:
+    wire, _, far, call = invited()
+    wire.run(until=10.0)
+    assert far.statuses() == [100]
+    assert far.answered()[0].to_tag == ""
+    assert state_of(call) is InviteState.PROCEEDING
+
+
+def test_180_183_and_200_have_one_tag_and_our_contact() -> None:
+    wire, bob, far, call = invited()
+    call.ring(wire.now)
+    call.ring(wire.now, 183, sdp("early"), reason="Here It Comes")
+    call.answer(ANSWER, wire.now, headers=(("X-Answer", "1"),))
+    wire.pump()
+    responses = far.answered()
+    assert [r.status for r in responses] == [100, 180, 183, 200]
+    assert len({r.to_tag for r in responses[1:]}) == 1
+    assert responses[2].sdp == sdp("early").data
+    assert responses[2].reason == "Here It Comes"
+    assert responses[3].contacts[0].uri == "sip:192.0.2.2:5060"
+    assert responses[3].sdp == ANSWER.data
+    assert responses[3].headers.get("X-Answer") == "1"
+    assert "UPDATE" in responses[3].allow
+    ack(far)
+    assert bob.one(Confirmed).call is call
+
+
+def test_the_record_route_is_echoed_and_followed() -> None:
+    wire, _, far, call = answered(fields=(("Record-Route", "<sip:192.0.2.9:5070;lr>, <sip:192.0.2.50;lr>"),))
+    assert far.answered()[-1].headers.get("Record-Route") == "<sip:192.0.2.9:5070;lr>, <sip:192.0.2.50;lr>"
+    ack(far)
+    call.hang_up(wire.now)
+    wire.pump()
+    bye = far.last("BYE")
+    assert bye.headers.get_all("Route") == ["<sip:192.0.2.9:5070;lr>", "<sip:192.0.2.50;lr>"]
+    assert bye.uri == "sip:far@192.0.2.9"
+
+
+def test_a_retransmitted_invite_gets_the_last_response_again() -> None:
+    wire, _, far = called()
+    invite = far.compose("INVITE", body=OFFER)
+    far.resend(invite)
+    far.resend(invite)
+    assert far.statuses() == [100, 100]
+    assert len(wire.parties["192.0.2.2"].of(IncomingCall)) == 1
+
+
+def test_the_200_is_repeated_until_the_ack_comes() -> None:
+    wire, _, far, _ = answered()
+    wire.run(until=8.0)
+    times = [sent.at for sent in wire.log if sent.title == "200 INVITE"]
+    assert times == [0.0, 0.5, 1.5, 3.5, 7.5]
+    ack(far)
+    wire.run(until=100.0)
+    assert far.statuses().count(200) == 5
+
+
+def test_a_200_that_is_never_acknowledged_ends_with_bye() -> None:
+    wire, bob, far, call = answered()
+    wire.run(until=40.0)
+    ended = bob.one(Ended)
+    assert (ended.at, ended.by, ended.cause) == (32.0, Side.NOBODY, EndCause.NO_ACK)
+    far.reply(200, far.last("BYE"))
+    wire.run()
+    assert state_of(call) is InviteState.ENDED
+    wire.assert_silent()
+
+
+def test_hanging_up_before_the_ack_waits_for_it_before_bye() -> None:
+    wire, bob, far, call = answered()
+    call.hang_up(wire.now, "SIP;cause=200")
+    call.hang_up(wire.now)
+    wire.run(until=1.0)
+    assert bob.one(Ended).by is Side.LOCAL
+    assert not far.received("BYE")
+    assert far.statuses().count(200) == 2
+    ack(far)
+    assert far.last("BYE").headers.get("Reason") == "SIP;cause=200"
+    far.reply(200, far.last("BYE"))
+    wire.run()
+    wire.assert_silent()
+
+
+def test_hanging_up_without_any_ack_says_bye_after_64_t1() -> None:
+    wire, bob, far, call = answered()
+    call.hang_up(wire.now)
+    wire.run(until=31.9)
+    assert not far.received("BYE")
+    wire.run(until=32.0)
+    assert far.received("BYE")
+    wire.run()
+    assert len(bob.of(Ended)) == 1
+    wire.assert_silent()
+
+
+def test_a_bye_that_overtakes_the_ack_ends_the_call() -> None:
+    wire, bob, far, _ = answered()
+    far.request("BYE", to_tag=far.answered()[-1].to_tag, cseq=2)
+    assert far.statuses("BYE") == [200]
+    assert bob.one(Ended).by is Side.REMOTE
+    ack(far)
+    wire.run()
+    assert not bob.of(Confirmed)
+    assert far.statuses().count(200) == 1
+    wire.assert_silent()
+
+
+def test_a_delayed_offer_is_made_in_the_200_and_answered_in_the_ack() -> None:
+    wire, bob, far, call = invited(body=None)
+    assert bob.one(IncomingCall).body is None
+    call.answer(sdp("our offer"), wire.now)
+    wire.pump()
+    assert far.answered()[-1].sdp == sdp("our offer").data
+    ack(far, body=sdp("their answer"))
+    assert bob.one(AnswerReceived).body == sdp("their answer")
+    assert bob.of(Confirmed)
+
+
+def test_an_invite_with_an_offer_cannot_be_answered_without_sdp() -> None:
+    wire, _, far, call = invited()
+    with pytest.raises(ValueError, match="answer"):
+        call.answer(None, wire.now)
+    call.answer(ANSWER, wire.now)
+    wire.pump()
+    assert far.statuses() == [100, 200]
+
+
+def test_wrong_calls_raise_with_the_state_in_the_message() -> None:
+    wire, _, _, call = answered()
+    with pytest.raises(WrongState, match="established"):
+        call.answer(ANSWER, wire.now)
+    with pytest.raises(WrongState, match="established"):
+        call.reject(wire.now, 486)
+    with pytest.raises(WrongState, match="established"):
+        call.ring(wire.now)
+    with pytest.raises(WrongState, match="offer"):
+        call.offer(OFFER, wire.now)
+    with pytest.raises(WrongState, match="answer_offer"):
+        call.answer_offer(OFFER, wire.now)
+
+
+def test_statuses_out_of_range_raise() -> None:
+    wire, _, _, call = invited()
+    with pytest.raises(ValueError, match="provisional"):
+        call.ring(wire.now, 200)
+    with pytest.raises(ValueError, match="reject"):
+        call.reject(wire.now, 200)
+
+
+# Refusal, CANCEL, early BYE.
+
+
+def test_a_refusal_is_repeated_until_acknowledged() -> None:
+    wire, bob, far, call = invited()
+    call.reject(wire.now, 486, headers=(("Retry-After", "30"),))
+    wire.run(until=2.0)
+    assert far.statuses() == [100, 486, 486, 486]
+    assert far.answered()[-1].headers.get("Retry-After") == "30"
+    failure = bob.one(Failed).failure
+    assert (failure.kind, failure.status) == (FailureKind.REJECTED, 486)
+    invite = bob.one(IncomingCall).request
+    far.request("ACK", to_tag=far.answered()[-1].to_tag, branch=invite.branch)
+    wire.run()
+    assert far.statuses() == [100, 486, 486, 486]
+    wire.assert_silent()
+
+
+def test_hang_up_before_an_answer_refuses_with_the_given_status() -> None:
+    wire, bob, far, call = invited()
+    call.hang_up(wire.now, status=603)
+    wire.pump()
+    assert far.statuses() == [100, 603]
+    assert bob.one(Failed).failure.status == 603
+
+
+def test_cancel_gets_200_and_the_invite_487() -> None:
+    wire, bob, far, call = invited(branch="z9hG4bKx")
+    call.ring(wire.now)
+    far.request("CANCEL", branch="z9hG4bKx")
+    assert far.statuses("CANCEL") == [200]
+    assert far.statuses() == [100, 180, 487]
+    assert far.answered("CANCEL")[0].to_tag == far.answered()[-1].to_tag
+    failure = bob.one(Failed).failure
+    assert (failure.kind, failure.status) == (FailureKind.CALLER_GONE, 487)
+    call.answer(ANSWER, wire.now)
+    call.ring(wire.now)
+    call.reject(wire.now)
+    call.hang_up(wire.now)
+    wire.run()
+    assert 200 not in far.statuses()
+    wire.assert_silent()
+
+
+def test_cancel_after_our_200_has_no_effect_but_its_own_200() -> None:
+    _wire, bob, far, call = answered(branch="z9hG4bKx")
+    far.request("CANCEL", branch="z9hG4bKx")
+    assert far.statuses("CANCEL") == [200]
+    ack(far)
+    assert state_of(call) is InviteState.ESTABLISHED
+    assert not bob.of(Failed)
+
+
+def test_cancel_for_nothing_gets_481() -> None:
+    _, _, far = called()
+    far.request("CANCEL")
+    assert far.statuses("CANCEL") == [481]
+
+
+def test_a_bye_in_the_early_dialog_gets_200_and_the_invite_487() -> None:
+    wire, bob, far, call = invited()
+    call.ring(wire.now)
+    wire.pump()
+    far.request("BYE", to_tag=far.answered()[-1].to_tag, cseq=2)
+    assert far.statuses("BYE") == [200]
+    assert far.statuses()[-1] == 487
+    assert bob.one(Failed).failure.kind is FailureKind.CALLER_GONE
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("params", "status", "field", "value"),
+    [
+        ({"fields": (("Require", "foo, timer, bar"),)}, 420, "Unsupported", "bar, foo"),
+        ({"body": Body("text/plain", b"hello")}, 415, "Accept", "application/sdp"),
+        ({"body": OFFER, "fields": (("Content-Encoding", "gzip"),)}, 415, "Accept-Encoding", "identity"),
+        ({"uri": "mailto:bob@example.com"}, 416, None, None),
+        ({"fields": (("Max-Forwards", "0"),)}, 483, None, None),
+        ({"fields": (("Max-Forwards", "x"),)}, 400, None, None),
+        ({"without": ("Contact",)}, 400, None, None),
+        ({"fields": (("Contact", "<<>"),)}, 400, None, None),
+        ({"fields": (("Record-Route", "<sip:x"),)}, 400, None, None),
+        ({"fields": (("Session-Expires", "20"), ("Supported", "timer"))}, 422, "Min-SE", "90"),
+        ({"fields": (("Session-Expires", "soon"), ("Supported", "timer"))}, 400, None, None),
+        ({"to_tag": "nobody"}, 481, None, None),
+    ],
+)
+def test_an_invite_we_cannot_serve_is_refused_for_its_reason(
+    params: dict[str, Any], status: int, field: str | None, value: str | None
+) -> None:
+    wire, bob, far = called()
+    far.request("INVITE", **params)
+    assert far.statuses() == [status]
+    response = far.answered()[0]
+    if field is not None and value is not None:
+        assert value in (response.headers.get(field) or "")
+    assert response.to_tag
+    assert not bob.happened
+    wire.run()
+    wire.assert_silent()
+
+
+def test_an_extension_we_demand_of_callers_gives_421() -> None:
+    _, bob, far = called(demanded=("100rel",))
+    far.request("INVITE", body=OFFER)
+    assert far.statuses() == [421]
+    assert far.answered()[0].headers.get("Require") == "100rel"
+    far.request("INVITE", body=OFFER, call_id="call-2", fields=(("Supported", "100rel"),))
+    assert bob.of(IncomingCall)
+
+
+def test_a_body_of_unknown_type_that_is_optional_does_no_harm() -> None:
+    _, bob, far = called()
+    fields = (("Content-Disposition", "session; handling=optional"),)
+    far.request("INVITE", body=Body("text/plain", b"hello"), fields=fields)
+    assert bob.of(IncomingCall)
+
+
+def test_the_same_request_by_another_path_is_merged_with_482() -> None:
+    wire, bob, far = called()
+    far.request("INVITE", branch="z9hG4bKone", body=OFFER)
+    far.request("INVITE", branch="z9hG4bKtwo", body=OFFER)
+    assert far.statuses() == [100, 482]
+    assert len(bob.of(IncomingCall)) == 1
+    bob.incoming().reject(wire.now)
+    wire.run()
+    far.request("INVITE", branch="z9hG4bKthree", body=OFFER)
+    assert len(bob.of(IncomingCall)) == 2
+
+
+@pytest.mark.parametrize("method", ["SUBSCRIBE", "MESSAGE", "REGISTER", "PUBLISH", "REFER", "FOO"])
+def test_unserved_methods_get_405_with_allow(method: str) -> None:
+    _, _, far = called()
+    far.request(method)
+    (response,) = far.answered(method)
+    assert response.status == 405
+    assert {"INVITE", "ACK", "CANCEL", "BYE", "OPTIONS"} <= response.allow
+
+
+@pytest.mark.parametrize("method", ["BYE", "INFO", "UPDATE", "PRACK", "NOTIFY"])
+def test_requests_of_unknown_dialogs_get_481(method: str) -> None:
+    _, _, far = called()
+    far.request(method)
+    far.request(method, to_tag="x", cseq=2)
+    assert far.statuses(method) == [481, 481]
+
+
+def test_an_ack_for_nothing_is_ignored() -> None:
+    wire, bob, far = called()
+    far.request("ACK", to_tag="x")
+    wire.run()
+    assert bob.sent == []
+
+
+def test_options_outside_a_dialog_tells_what_we_can_do() -> None:
+    _, _, far = called()
+    far.request("OPTIONS", fields=(("Max-Forwards", "0"),))
+    (response,) = far.answered("OPTIONS")
+    assert response.status == 200
+    assert "INVITE" in response.allow
+    assert {"100rel", "timer"} <= response.supported
+    assert "application/sdp" in (response.headers.get("Accept") or "")
+
+
+def test_methods_of_the_shell_are_passed_up_and_answered_by_it() -> None:
+    wire, bob, far = called(passed_up=frozenset({"MESSAGE"}))
+    far.request("MESSAGE", body=Body("text/plain", b"hello"))
+    received = bob.one(RequestReceived)
+    assert received.request.body == b"hello"
+    received.pending.respond(wire.now, 202)
+    wire.pump()
+    assert far.statuses("MESSAGE") == [202]
+    with pytest.raises(WrongState, match="answered"):
+        received.pending.respond(wire.now, 200)
+    wire.run()
+    wire.assert_silent()
+
+
+def test_a_request_that_cannot_be_parsed_gets_400_with_its_fields_echoed() -> None:
+    wire, bob, far = called()
+    broken = far.compose("OPTIONS").to_bytes().replace(b"CSeq: 1 OPTIONS", b"CSeq: one OPTIONS")
+    bob.stack.receive(broken, Flow(Transport.UDP, Address("192.0.2.2", 5060), far.address), wire.now)
+    (transmit,) = bob.stack.transmits()
+    assert transmit.data.startswith(b"SIP/2.0 400 ")
+    assert b"CSeq: one OPTIONS" in transmit.data
+    assert transmit.flow.remote == far.address
+
+
+# Where responses go.
+
+
+def test_with_rport_the_response_goes_back_to_the_source_port() -> None:
+    wire, bob, far = called()
+    request = far.compose("OPTIONS", via="SIP/2.0/UDP 10.0.0.9:5060;branch=z9hG4bKr;rport")
+    wire.deliver(bob, request.to_bytes(), Address("192.0.2.9", 41234))
+    (sent,) = wire.log
+    assert sent.flow.remote == Address("192.0.2.9", 41234)
+    via = sent.message.top_via
+    assert (via.rport, via.received) == (41234, "192.0.2.9")
+
+
+def test_without_rport_it_goes_to_the_source_address_and_the_sent_by_port() -> None:
+    wire, bob, far = called()
+    request = far.compose("OPTIONS", via="SIP/2.0/UDP 10.0.0.9:5080;branch=z9hG4bKr")
+    wire.deliver(bob, request.to_bytes(), Address("192.0.2.9", 41234))
+    (sent,) = wire.log
+    assert sent.flow.remote == Address("192.0.2.9", 5080)
+    assert sent.message.top_via.received == "192.0.2.9"
+
+
+def test_over_tcp_it_goes_back_over_the_connection() -> None:
+    wire, bob, far = called(transports=(Transport.TCP,))
+    request = far.compose("OPTIONS", via="SIP/2.0/TCP 10.0.0.9:5080;branch=z9hG4bKr")
+    wire.deliver(bob, request.to_bytes(), Address("192.0.2.9", 41234), Transport.TCP)
+    assert wire.log[0].flow.remote == Address("192.0.2.9", 41234)
+
+
+# Peers without magic cookie (RFC 2543).
+
+
+def test_an_old_peer_without_branch_is_matched_by_its_request() -> None:
+    wire, bob, far = called()
+    via = "SIP/2.0/UDP 192.0.2.9:5060"
+    invite = far.compose("INVITE", via=via, body=OFFER)
+    far.resend(invite)
+    far.resend(invite)
+    assert len(bob.of(IncomingCall)) == 1
+    bob.incoming().answer(ANSWER, wire.now)
+    wire.pump()
+    far.request("ACK", via=via, to_tag=far.answered()[-1].to_tag)
+    assert bob.one(Confirmed)
+    far.request("BYE", via=via, to_tag=far.answered()[-1].to_tag, cseq=2)
+    wire.run()
+    assert bob.one(Ended)
+    wire.assert_silent()
+
+
+def test_an_old_peers_cancel_and_ack_find_its_invite() -> None:
+    wire, bob, far = called()
+    via = "SIP/2.0/UDP 192.0.2.9:5060"
+    far.request("INVITE", via=via, body=OFFER)
+    far.request("CANCEL", via=via)
+    assert far.statuses() == [100, 487]
+    far.request("ACK", via=via, to_tag=far.answered()[-1].to_tag)
+    wire.run(until=20.0)
+    assert far.statuses() == [100, 487]
+    assert bob.one(Failed)
+    wire.run()
+    wire.assert_silent()
