@@ -13,6 +13,8 @@ from typing import cast
 import dns.message
 import pytest
 
+from tests.transport.recording import dead_port
+
 __all__ = ["Dnsmasq", "dnsmasq", "scripted_dns"]
 
 _READY_S = 10.0
@@ -49,9 +51,7 @@ async def dnsmasq(*options: str) -> AsyncIterator[Dnsmasq]:
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = dead_port(kind=socket.SOCK_STREAM).port
     process = await asyncio.create_subprocess_exec(
         binary,
         "--keep-in-foreground",

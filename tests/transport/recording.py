@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 from engine.sip.types import Address, Flow, Transport
 
-__all__ = ["Recording", "eventually", "udp_flow"]
+__all__ = ["Recording", "dead_port", "eventually", "udp_flow"]
 
 
 class Recording:
@@ -52,3 +55,13 @@ async def eventually(condition: Callable[[], bool], *, within_s: float = 5.0) ->
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.001)
+
+
+def dead_port(host: str = "127.0.0.1", kind: socket.SocketKind = socket.SOCK_DGRAM) -> Address:
+    """An address where nobody listens; below the range from which the kernel serves port 0."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for port in random.sample(range(11_000, 32_000), 100):
+        with socket.socket(family, kind) as probe, suppress(OSError):
+            probe.bind((host, port))
+            return Address(host, port)
+    raise AssertionError("no free port in a hundred")

@@ -28,16 +28,10 @@ from engine.transport.hosts import HostsFile
 from engine.transport.resolver import Resolver
 from tests.transport.dns_servers import dnsmasq
 from tests.transport.parties import QUICK, SDP, Callee, Owner, invitation, phone
-from tests.transport.recording import eventually
+from tests.transport.recording import dead_port, eventually
 
 UDP, TCP = Transport.UDP, Transport.TCP
 V4, V6 = "127.0.0.1", "::1"
-
-
-def dead_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> Address:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind((V4, 0))
-        return Address(*probe.getsockname())
 
 
 @pytest.mark.parametrize("host", [V4, V6])
@@ -164,7 +158,7 @@ async def test_a_refused_port_fails_the_call_with_503_within_milliseconds(
     async with phone() as alice:
         owner = Owner()
         started = alice.endpoint.now()
-        alice.endpoint.invite(invitation(Hop(transport, dead_port(kind))), owner)
+        alice.endpoint.invite(invitation(Hop(transport, dead_port(V4, kind))), owner)
         failed = await owner.hears(Failed)
         assert (failed.failure.kind, failed.failure.status) == (FailureKind.TRANSPORT, 503)
         assert failed.at - started < QUICK.b / 3
@@ -178,7 +172,7 @@ async def test_the_next_hop_is_tried_at_once_when_one_refuses(
     async with phone() as alice, phone() as bob:
         owner = Owner()
         started = alice.endpoint.now()
-        hops = (Hop(transport, dead_port(kind)), Hop(transport, dead_port(kind)), bob.hop(transport))
+        hops = (Hop(transport, dead_port(V4, kind)), Hop(transport, dead_port(V4, kind)), bob.hop(transport))
         alice.endpoint.invite(invitation(*hops), owner)
         assert (await owner.hears(Answered)).at - started < QUICK.b / 3
 

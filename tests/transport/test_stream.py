@@ -13,7 +13,7 @@ from engine.sip.types import Address, Flow, Transport
 from engine.transport.config import StreamLimits
 from engine.transport.link import Counters
 from engine.transport.stream import StreamLink
-from tests.transport.recording import Recording, eventually
+from tests.transport.recording import Recording, dead_port, eventually
 
 V4 = "127.0.0.1"
 V6 = "::1"
@@ -170,9 +170,7 @@ async def test_messages_in_pieces_and_several_in_one_piece() -> None:
 
 
 async def test_a_refused_connection_is_reported_at_once_and_once() -> None:
-    with socket.socket() as probe:
-        probe.bind((V4, 0))
-        dead = Address(*probe.getsockname())
+    dead = dead_port(V4, socket.SOCK_STREAM)
     async with opened() as alice:
         loop = asyncio.get_running_loop()
         started = loop.time()

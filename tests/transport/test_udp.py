@@ -11,7 +11,7 @@ import pytest
 from engine.sip.types import Address, Transport
 from engine.transport.link import Counters
 from engine.transport.udp import UdpLink
-from tests.transport.recording import Recording, udp_flow
+from tests.transport.recording import Recording, dead_port, udp_flow
 
 V4 = "127.0.0.1"
 V6 = "::1"
@@ -26,14 +26,6 @@ async def opened(host: str = V4) -> AsyncIterator[tuple[UdpLink, Recording, Coun
     finally:
         link.close()
         await link.wait_closed()
-
-
-def closed_port(host: str = V4) -> Address:
-    """An address where nobody listens (the kernel has just handed it out and got it back)."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.bind((host, 0))
-        return Address(host, probe.getsockname()[1])
 
 
 @pytest.mark.parametrize("host", [V4, V6])
@@ -59,7 +51,7 @@ async def test_port_0_is_reported_as_the_port_the_kernel_chose() -> None:
 @pytest.mark.parametrize("host", [V4, V6])
 async def test_port_unreachable_is_reported_for_the_flow_it_is_about(host: str) -> None:
     async with opened(host) as (link, user, counters):
-        dead = closed_port(host)
+        dead = dead_port(host)
         started = asyncio.get_running_loop().time()
         link.send(b"INVITE to nobody", udp_flow(link.bound, dead))
         await user.until(lambda: bool(user.failures))
@@ -73,7 +65,7 @@ async def test_port_unreachable_is_reported_for_the_flow_it_is_about(host: str) 
 
 async def test_an_error_about_one_peer_does_not_eat_the_message_to_another() -> None:
     async with opened() as (link, user, _), opened() as (bob, bob_hears, _):
-        dead = [closed_port() for _ in range(5)]
+        dead = [dead_port() for _ in range(5)]
         for remote in dead:
             link.send(b"INVITE to nobody", udp_flow(link.bound, remote))
             # The ICMP error of the line above is pending on the socket and fails its next send.
@@ -85,7 +77,7 @@ async def test_an_error_about_one_peer_does_not_eat_the_message_to_another() -> 
 
 async def test_input_after_an_error_is_still_read() -> None:
     async with opened() as (link, user, _), opened() as (bob, _, _):
-        link.send(b"INVITE to nobody", udp_flow(link.bound, closed_port()))
+        link.send(b"INVITE to nobody", udp_flow(link.bound, dead_port()))
         bob.send(b"INVITE from bob", udp_flow(bob.bound, link.bound))
         await user.until(lambda: bool(user.messages) and bool(user.failures))
         assert user.texts == [b"INVITE from bob"]
