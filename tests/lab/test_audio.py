@@ -166,13 +166,7 @@ async def test_a_held_party_hears_nothing_until_resumed(rack: PhoneRack, tmp_pat
     assert_hears(tmp_path / "holder.wav", hz_of_held, start_s=0.4)
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        DtmfMethod.RFC4733,
-        DtmfMethod.INFO,
-    ],
-)
+@pytest.mark.parametrize("method", list(DtmfMethod))
 @pytest.mark.parametrize(
     ("callers", "callees"), [(ULAW, ULAW), (ULAW, ALAW)], ids=["relay", "µ-law to A-law"]
 )
@@ -189,8 +183,8 @@ async def test_dv81_digits_pass_in_both_directions(
         await audio_for(0.2)
         await calling.send_dtmf("19*#", method)
         await called.send_dtmf("05A", method)
-        assert await called.until_keyed("19*#", timeout_s=4.0) == "19*#"
-        assert await calling.until_keyed("05A", timeout_s=4.0) == "05A"
+        assert await called.until_keyed("19*#") == "19*#"
+        assert await calling.until_keyed("05A") == "05A"
         await audio_for(0.4)
         assert (called.keyed, calling.keyed) == ("19*#", "05A"), "each digit exactly once"
         await calling.hang_up()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import socket
 
 import pytest
 
@@ -238,11 +237,8 @@ async def test_a_503_moves_the_call_to_the_next_hop_of_the_trunk(sipp: SippBench
 
 
 async def test_a_refused_connection_fails_at_once_and_not_after_timer_b() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     async with running() as engine:
-        result = await ring(engine, f"sip:bob@127.0.0.1:{port}", within_s=3.0)
+        result = await ring(engine, f"sip:bob@127.0.0.1:{free_port()}", within_s=3.0)
     assert (result.dial_status, result.dial_sip_status) == (DialStatus.FAILED, 503)
 
 

@@ -1,10 +1,11 @@
-"""A man in the middle who loses RTP: between a phone and the engine, on one side of a call.
+"""A man in the middle who loses packets: between caller and engine, or between engine and callee.
 
 He passes SIP over UDP on and rewrites the media address of every SDP body, so that both sides send audio to
-him; of the audio he drops a share, drawn from a seeded generator: the same packets in each run.
+him. Of the audio he drops a share drawn from a seeded generator, the same packets in each run; of the SIP
+messages those whose places he is told. Requests inside the dialog go past him, to the Contact.
 
-    phone ── SIP ──▶ LossyLink ── SIP ──▶ engine
-          ◀── RTP ──           ◀── RTP ──
+    caller ── SIP ──▶ LossyLink ── SIP ──▶ called
+           ◀── RTP ──           ◀── RTP ──
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -58,17 +59,19 @@ class _Socket(asyncio.DatagramProtocol):
 class Direction:
     """One way through the link, and what became of the packets."""
 
-    __slots__ = ("_random", "loss", "lost", "passed")
+    __slots__ = ("_doomed", "_random", "loss", "lost", "passed")
 
-    def __init__(self, loss: float, seed: int) -> None:
+    def __init__(self, *, loss: float = 0.0, seed: int = 1, doomed: Collection[int] = ()) -> None:
+        """`loss`: share of all packets; `doomed`: places of packets that are lost, from 0."""
         self.loss = loss
         self.lost = 0
         self.passed = 0
+        self._doomed = doomed
         self._random = random.Random(seed)
 
     def survives(self) -> bool:
-        """Draw for one packet."""
-        if self._random.random() < self.loss:
+        """Decide about the next packet."""
+        if self.lost + self.passed in self._doomed or self._random.random() < self.loss:
             self.lost += 1
             return False
         self.passed += 1
@@ -76,68 +79,91 @@ class Direction:
 
 
 class LossyLink:
-    """For one caller at a time."""
+    """For one call at a time, which `called` receives."""
 
-    def __init__(self, engine: Address, loss: float, seed: int) -> None:
+    def __init__(
+        self,
+        called: Address,
+        rtp_loss: float,
+        requests: Collection[int],
+        responses: Collection[int],
+        seed: int,
+    ) -> None:
         """Use `lossy_link`."""
-        self.to_engine = Direction(loss, seed)
-        self.to_phone = Direction(loss, seed + 1)
-        self._engine = engine
-        self._phone: Address | None = None
+        self.audio_to_called = Direction(loss=rtp_loss, seed=seed)
+        self.audio_to_caller = Direction(loss=rtp_loss, seed=seed + 1)
+        self.sip_to_called = Direction(doomed=requests)
+        self.sip_to_caller = Direction(doomed=responses)
+        self._called = called
+        self._caller: Address | None = None
         self._sip: _Socket
-        self._towards_engine: _Socket
-        self._towards_phone: _Socket
-        self._engine_rtp: Address | None = None
-        self._phone_rtp: Address | None = None
+        self._towards_called: _Socket
+        self._towards_caller: _Socket
+        self._called_rtp: Address | None = None
+        self._caller_rtp: Address | None = None
 
     async def open(self) -> None:
         self._sip = await _Socket.open(self._pass_sip)
-        # The engine sees us as the phone and sends its audio here; the phone sends its own to the other one.
-        self._towards_engine = await _Socket.open(self._from_engine)
-        self._towards_phone = await _Socket.open(self._from_phone)
+        # Each side takes us for the other one: the called side sends its audio to the socket that faces it.
+        self._towards_called = await _Socket.open(self._from_called)
+        self._towards_caller = await _Socket.open(self._from_caller)
 
     def close(self) -> None:
-        for socket in (self._sip, self._towards_engine, self._towards_phone):
+        for socket in (self._sip, self._towards_called, self._towards_caller):
             socket.close()
 
     def uri_for(self, user: str) -> str:
-        """Call this instead of the engine."""
+        """Call this instead of the other side."""
         return f"sip:{user}@{_HOST}:{self._sip.port}"
 
     def _pass_sip(self, data: bytes, source: Address) -> None:
-        if source == self._engine:
-            if self._phone is not None:
-                self._sip.send(self._readdress(data, is_of_engine=True), self._phone)
-        else:
-            self._phone = source
-            self._sip.send(self._readdress(data, is_of_engine=False), self._engine)
+        is_of_called = source == self._called
+        if not is_of_called:
+            self._caller = source
+        message = self._readdress(data, is_of_called=is_of_called)
+        if is_of_called:
+            if self._caller is not None and self.sip_to_caller.survives():
+                self._sip.send(message, self._caller)
+        elif self.sip_to_called.survives():
+            self._sip.send(message, self._called)
 
-    def _readdress(self, message: bytes, *, is_of_engine: bool) -> bytes:
+    def _readdress(self, message: bytes, *, is_of_called: bool) -> bytes:
         head, separator, body = message.partition(b"\r\n\r\n")
         media = _AUDIO_PORT.search(body)
         if media is None or media[2] == b"0":
             return message
         theirs = (_HOST, int(media[2]))
-        if is_of_engine:
-            self._engine_rtp, ours = theirs, self._towards_phone.port
+        if is_of_called:
+            self._called_rtp, ours = theirs, self._towards_caller.port
         else:
-            self._phone_rtp, ours = theirs, self._towards_engine.port
+            self._caller_rtp, ours = theirs, self._towards_called.port
         body = _AUDIO_PORT.sub(b"\\g<1>%d" % ours, body)
         return _LENGTH.sub(b"Content-Length: %d" % len(body), head) + separator + body
 
-    def _from_engine(self, data: bytes, source: Address) -> None:
-        if self._phone_rtp is not None and self.to_phone.survives():
-            self._towards_phone.send(data, self._phone_rtp)
+    def _from_called(self, data: bytes, source: Address) -> None:
+        if self._caller_rtp is not None and self.audio_to_caller.survives():
+            self._towards_caller.send(data, self._caller_rtp)
 
-    def _from_phone(self, data: bytes, source: Address) -> None:
-        if self._engine_rtp is not None and self.to_engine.survives():
-            self._towards_engine.send(data, self._engine_rtp)
+    def _from_caller(self, data: bytes, source: Address) -> None:
+        if self._called_rtp is not None and self.audio_to_called.survives():
+            self._towards_called.send(data, self._called_rtp)
 
 
 @asynccontextmanager
-async def lossy_link(engine: Address, loss: float, *, seed: int = 1) -> AsyncIterator[LossyLink]:
-    """A link to the engine's UDP address that drops `loss` (0-1) of all audio packets."""
-    link = LossyLink(engine, loss, seed)
+async def lossy_link(
+    called: Address,
+    *,
+    rtp_loss: float = 0.0,
+    lose_to_called: Collection[int] = (),
+    lose_to_caller: Collection[int] = (),
+    seed: int = 1,
+) -> AsyncIterator[LossyLink]:
+    """A link to a UDP address.
+
+    `rtp_loss`: share (0-1) of audio packets lost, both ways; `lose_to_...`: places, from 0, of messages lost
+    on this way.
+    """
+    link = LossyLink(called, rtp_loss, lose_to_called, lose_to_caller, seed)
     await link.open()
     try:
         yield link
