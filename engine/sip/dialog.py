@@ -11,9 +11,10 @@ from engine.sip.errors import ParseError
 from engine.sip.message import Request, Response
 from engine.sip.negotiation import Negotiation
 from engine.sip.sender import Fields, Sender, SenderUser
+from engine.sip.syntax import remember
 from engine.sip.transactions import ServerTransaction
 from engine.sip.types import Address, Body, Flow, Hop, Timers, Transport
-from engine.sip.values import NameAddr, SipUri
+from engine.sip.values import NameAddr, SipUri, split_name_addrs
 
 if TYPE_CHECKING:
     from engine.sip.auth import Authenticator
@@ -354,8 +355,18 @@ def request_path(target: str, route_set: tuple[str, ...]) -> tuple[str, tuple[st
 def target_of(message: Request | Response) -> str | None:
     """The URI of the first usable Contact, without what a Request-URI must not have; None if there is
     none."""
+    lines = message.headers.get_all("contact")
+    return _target_in(lines[0]) if len(lines) == 1 else _target_among(lines)
+
+
+@remember
+def _target_in(line: str) -> str | None:
+    return _target_among([line])
+
+
+def _target_among(lines: list[str]) -> str | None:
     try:
-        contacts = message.contacts
+        contacts = split_name_addrs(lines, "contact")
         if not contacts:
             return None
         uri = contacts[0].uri

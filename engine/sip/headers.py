@@ -85,10 +85,20 @@ class Headers:
     __slots__ = ("_fields", "_first")
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
-        self._fields: list[tuple[str, str, str]] = []  # key, name as written, value
-        self._first: dict[str, str] = {}  # key → first value
+        """ValueError as `add`, of which this is the loop."""
+        rows: list[tuple[str, str, str]] = []  # key, name as written, value
+        first: dict[str, str] = {}  # key → first value
+        find_key = _find_key
         for name, value in fields:
-            self.add(name, value)
+            key = find_key(name)
+            if key is None or not value.isprintable():
+                _refuse(name, value)
+                key = canonical_name(name)
+            rows.append((key, name, value))
+            if key not in first:
+                first[key] = value
+        self._fields = rows
+        self._first = first
 
     @classmethod
     def from_lines(cls, lines: list[str]) -> Headers:

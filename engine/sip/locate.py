@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from engine.sip.errors import ParseError
-from engine.sip.syntax import format_host
+from engine.sip.syntax import format_host, remember
 from engine.sip.types import Address, Flow, Hop, Listener, Transport
 from engine.sip.values import SipUri
 
@@ -84,17 +84,14 @@ class Destination(Struct, frozen=True):
     port: int | None
     transport: Transport | None
     secure: bool
-
-    def literal_hop(self) -> Hop | None:
-        """The hop, if the host is an IP literal."""
-        if not is_ip_literal(self.host):
-            return None
-        transport = self.transport or (Transport.TLS if self.secure else Transport.UDP)
-        return Hop(transport, Address(self.host, self.port or DEFAULT_PORTS[transport]))
+    hop: Hop | None
+    """The hop itself, if the host is an IP literal; else the name has to be resolved."""
 
 
-def destination_of(uri: SipUri) -> Destination:
-    """Raises ParseError for a transport we do not know."""
+@remember
+def destination_of(text: str) -> Destination:
+    """Raises ParseError for what is no SIP URI, or a transport we do not know."""
+    uri = SipUri.parse(text)
     transport = None
     name = uri.transport
     if name is not None:
@@ -103,7 +100,12 @@ def destination_of(uri: SipUri) -> Destination:
             raise ParseError(f"unknown transport {name[:20]!r}", field="URI")
     if uri.is_secure and transport is not None:
         transport = _SECURED.get(transport, transport)
-    return Destination(uri.params.get("maddr") or uri.host, uri.port, transport, uri.is_secure)
+    host = uri.params.get("maddr") or uri.host
+    hop = None
+    if is_ip_literal(host):
+        default = Transport.TLS if uri.is_secure else Transport.UDP
+        hop = Hop(transport or default, Address(host, uri.port or DEFAULT_PORTS[transport or default]))
+    return Destination(host, uri.port, transport, uri.is_secure, hop)
 
 
 def is_ip_literal(host: str) -> bool:

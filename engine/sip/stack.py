@@ -24,7 +24,6 @@ from engine.sip.transactions import ServerTransaction, TransactionLayer
 from engine.sip.types import Address, Body, Flow, Hop, InviteParams, StackConfig, Transmit, WrongState
 from engine.sip.uac import OutgoingInvite
 from engine.sip.uas import IncomingInvite
-from engine.sip.uri import SipUri
 
 __all__ = ["PendingRequest", "SipStack"]
 
@@ -204,13 +203,12 @@ class SipStack:
         """Give `use` the hops for a URI: at once if it needs no DNS, else later; then the ticket is
         returned."""
         try:
-            destination = destination_of(SipUri.parse(uri))
+            destination = destination_of(uri)
         except ParseError:
             use((), now)
             return None
-        hop = destination.literal_hop()
-        if hop is not None:
-            use((hop,), now)
+        if destination.hop is not None:
+            use((destination.hop,), now)
             return None
         self._last_ticket += 1
         ticket = self._last_ticket

@@ -6,7 +6,9 @@ exactly what the ABNF allows. Every scanner has a fast branch for the usual text
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import TypeVar
 
 import msgspec
 
@@ -22,6 +24,7 @@ __all__ = [
     "parse_host_port",
     "parse_number",
     "quote",
+    "remember",
     "split_list",
     "split_outside",
     "unquote",
@@ -34,6 +37,23 @@ _HOST = frozenset(_ALPHANUM + "-._")  # the underscore is no hostname character,
 _IPV6 = frozenset("0123456789abcdefABCDEF:.%")
 _BARE_PARAM_VALUE = frozenset(_ALPHANUM + "-.!%*_+`'~:[]/")
 MAX_PORT = 65535
+_REMEMBERED_TEXTS = 1024
+_LONGEST_REMEMBERED = 200
+
+T = TypeVar("T")
+
+
+def remember(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """`parse` with its last results kept: a peer says the same in every message, a trunk in every call.
+
+    For frozen results only. Long texts are parsed anew, so that nobody can fill the memory with them.
+    """
+    remembered = lru_cache(maxsize=_REMEMBERED_TEXTS)(parse)
+
+    def recall(text: str) -> T:
+        return remembered(text) if len(text) <= _LONGEST_REMEMBERED else parse(text)
+
+    return recall
 
 
 def is_token(text: str) -> bool:

@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from engine.sip.errors import ParseError
-from engine.sip.syntax import NO_PARAMS, Params, format_host, is_host, is_token, parse_host_port
+from engine.sip.syntax import NO_PARAMS, Params, format_host, is_host, is_token, parse_host_port, remember
 
 __all__ = ["SipUri", "TelUri", "escape_user", "make_sip_uri", "parse_uri", "unescape"]
 
@@ -51,32 +51,7 @@ class SipUri(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str) -> SipUri:
         """ParseError unless it is a sip or sips URI with a host."""
-        scheme, colon, rest = text.partition(":")
-        scheme = scheme.lower()
-        if not colon or (scheme != "sip" and scheme != "sips"):
-            raise ParseError(f"not a SIP URI: {text[:80]!r}", field="URI")
-        if not _NOT_IN_A_URI.isdisjoint(rest):
-            raise ParseError(f"white space or quoting inside a URI: {text[:80]!r}", field="URI")
-        user = password = None
-        at = rest.find("@")
-        if at >= 0:
-            if rest.find("@", at + 1) >= 0:
-                # A second @ before any parameter: a user that is an e-mail address. The last one counts.
-                end = next((i for i in range(at, len(rest)) if rest[i] in ";?"), len(rest))
-                at = rest.rfind("@", 0, end)
-            user, colon, password_text = rest[:at].partition(":")
-            if colon:
-                password = password_text
-            rest = rest[at + 1 :]
-        rest, question, header_text = rest.partition("?")
-        host_port, semicolon, param_text = rest.partition(";")
-        host, port = parse_host_port(host_port, "URI")
-        params = Params.parse(param_text) if semicolon else NO_PARAMS
-        headers: tuple[tuple[str, str], ...] = ()
-        if question:
-            pairs = (pair.partition("=") for pair in header_text.split("&") if pair)
-            headers = tuple((name, value) for name, _, value in pairs)
-        return cls(host, user, port, params, headers, password, scheme)
+        return _sip_uri(text)
 
     @property
     def decoded_user(self) -> str:
@@ -129,6 +104,36 @@ class SipUri(msgspec.Struct, frozen=True):
         port = "" if self.port is None else f":{self.port}"
         headers = "?" + "&".join(f"{name}={value}" for name, value in self.headers) if self.headers else ""
         return f"{start}{host}{port}{self.params}{headers}"
+
+
+@remember
+def _sip_uri(text: str) -> SipUri:
+    scheme, colon, rest = text.partition(":")
+    scheme = scheme.lower()
+    if not colon or (scheme != "sip" and scheme != "sips"):
+        raise ParseError(f"not a SIP URI: {text[:80]!r}", field="URI")
+    if not _NOT_IN_A_URI.isdisjoint(rest):
+        raise ParseError(f"white space or quoting inside a URI: {text[:80]!r}", field="URI")
+    user = password = None
+    at = rest.find("@")
+    if at >= 0:
+        if rest.find("@", at + 1) >= 0:
+            # A second @ before any parameter: a user that is an e-mail address. The last one counts.
+            end = next((i for i in range(at, len(rest)) if rest[i] in ";?"), len(rest))
+            at = rest.rfind("@", 0, end)
+        user, colon, password_text = rest[:at].partition(":")
+        if colon:
+            password = password_text
+        rest = rest[at + 1 :]
+    rest, question, header_text = rest.partition("?")
+    host_port, semicolon, param_text = rest.partition(";")
+    host, port = parse_host_port(host_port, "URI")
+    params = Params.parse(param_text) if semicolon else NO_PARAMS
+    headers: tuple[tuple[str, str], ...] = ()
+    if question:
+        pairs = (pair.partition("=") for pair in header_text.split("&") if pair)
+        headers = tuple((name, value) for name, _, value in pairs)
+    return SipUri(host, user, port, params, headers, password, scheme)
 
 
 def _same_escapes(text: str | None) -> str | None:

@@ -21,6 +21,7 @@ from engine.sip.syntax import (
     parse_host_port,
     parse_number,
     quote,
+    remember,
     skip_quoted,
     split_list,
     split_outside,
@@ -164,21 +165,7 @@ class Via(msgspec.Struct, frozen=True):
     def parse(cls, text: str) -> Via:
         """One via-parm. ParseError if the protocol is not SIP or sent-by is unreadable."""
         head, _, rest = text.partition(";")
-        protocol, _, sent_by = head.partition(" ")
-        if protocol.startswith("SIP/2.0/") and len(protocol) > 8 and "\t" not in head:
-            transport, version = protocol[8:], "2.0"
-            sent_by = sent_by.strip()
-        else:
-            name, _, after_name = head.partition("/")
-            version, _, after_version = after_name.partition("/")
-            words = after_version.split(None, 1)
-            version = version.strip()
-            if name.strip().upper() != "SIP" or len(words) != 2 or not is_token(version):
-                raise ParseError(f"not a Via: {text[:80]!r}", field="via")
-            transport, sent_by = words[0], words[1].strip()
-        if not is_token(transport):
-            raise ParseError(f"bad transport {transport[:40]!r}", field="via")
-        host, port = parse_host_port(sent_by, "via")
+        version, transport, host, port = _protocol_and_sent_by(head)
         return cls(transport, host, port, Params.parse(rest, field="via") if rest else NO_PARAMS, version)
 
     @property
@@ -215,6 +202,27 @@ class Via(msgspec.Struct, frozen=True):
         return f"SIP/{self.version}/{self.transport} {host}{port}{self.params}"
 
 
+@remember
+def _protocol_and_sent_by(head: str) -> tuple[str, str, str, int | None]:
+    """Version, transport, host and port from what stands before the parameters of a Via."""
+    protocol, _, sent_by = head.partition(" ")
+    if protocol.startswith("SIP/2.0/") and len(protocol) > 8 and "\t" not in head:
+        transport, version = protocol[8:], "2.0"
+        sent_by = sent_by.strip()
+    else:
+        name, _, after_name = head.partition("/")
+        version, _, after_version = after_name.partition("/")
+        words = after_version.split(None, 1)
+        version = version.strip()
+        if name.strip().upper() != "SIP" or len(words) != 2 or not is_token(version):
+            raise ParseError(f"not a Via: {head[:80]!r}", field="via")
+        transport, sent_by = words[0], words[1].strip()
+    if not is_token(transport):
+        raise ParseError(f"bad transport {transport[:40]!r}", field="via")
+    host, port = parse_host_port(sent_by, "via")
+    return version, transport, host, port
+
+
 class CSeq(msgspec.Struct, frozen=True):
     """`314159 INVITE`."""
 
@@ -224,13 +232,18 @@ class CSeq(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str) -> CSeq:
         """Up to 2**32-1 is read, although §8.1.1.5 asks for less than 2**31."""
-        words = text.split()
-        if len(words) != 2 or not is_token(words[1]):
-            raise ParseError(f"not a CSeq: {text[:60]!r}", field="cseq")
-        return cls(_uint32(words[0], "cseq"), words[1])
+        return _cseq(text)
 
     def __str__(self) -> str:
         return f"{self.number} {self.method}"
+
+
+@remember
+def _cseq(text: str) -> CSeq:
+    words = text.split()
+    if len(words) != 2 or not is_token(words[1]):
+        raise ParseError(f"not a CSeq: {text[:60]!r}", field="cseq")
+    return CSeq(_uint32(words[0], "cseq"), words[1])
 
 
 class RAck(msgspec.Struct, frozen=True):

@@ -410,3 +410,14 @@ def test_is_token() -> None:
     assert not is_token("")
     assert not is_token("é")
     assert not is_token("a b")
+
+
+def test_what_was_read_before_is_recalled_and_long_texts_are_read_anew() -> None:
+    short = "sip:bob@example.com;transport=tcp"
+    assert SipUri.parse(short) is SipUri.parse(short)
+    long = f"sip:{'b' * 300}@example.com"
+    assert SipUri.parse(long) == SipUri.parse(long)
+    assert SipUri.parse(long) is not SipUri.parse(long)
+    for _ in range(2):
+        with pytest.raises(ParseError):
+            SipUri.parse("sip:")
