@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DIALOG_ENDING",
+    "NOBODY",
     "Ack",
     "Dialog",
     "DialogKey",
@@ -46,6 +47,22 @@ class DialogUser(Protocol):
         self, dialog: Dialog, request: Request, transaction: ServerTransaction, now: float
     ) -> None: ...
     def on_ack(self, dialog: Dialog, ack: Request, now: float) -> None: ...
+
+
+class _Nobody:
+    """The user of a dialog that is over: holding the call any longer would keep both alive in a circle."""
+
+    __slots__ = ()
+
+    def on_request(
+        self, dialog: Dialog, request: Request, transaction: ServerTransaction, now: float
+    ) -> None:
+        dialog.stack.respond(transaction, 481, now)
+
+    def on_ack(self, dialog: Dialog, ack: Request, now: float) -> None: ...
+
+
+NOBODY = _Nobody()
 
 
 class Dialog:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from engine.sip import build
-from engine.sip.dialog import Dialog, DialogKey
+from engine.sip.dialog import NOBODY, Dialog, DialogKey
 from engine.sip.errors import ParseError
 from engine.sip.events import IncomingCall, RequestReceived, ResolveNeeded, SipEvent
 from engine.sip.locate import Listeners, destination_of
@@ -237,6 +237,7 @@ class SipStack:
         """Its requests get 481 from now on."""
         if self._dialogs.get(dialog.key) is dialog:
             del self._dialogs[dialog.key]
+        dialog.user = NOBODY
 
     def forget_call(self, call: Call) -> None:
         """The call has ended."""

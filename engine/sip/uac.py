@@ -473,6 +473,10 @@ class OutgoingInvite(Call):
             self._pending_offer = None
             pending.abandon(now)
 
+    def _finish(self, now: float) -> None:
+        super()._finish(now)
+        self._sender = None  # What its transaction still absorbs it tells us; we have nothing to tell it.
+
     def _is_current(self, dialog: Dialog) -> bool:
         return dialog is self.dialog or dialog.is_early
 
