@@ -25,10 +25,13 @@ class AudioReceiver:
         "_codecs",
         "_concealer",
         "_frame",
+        "_gaps_left",
         "_is_quiet",
         "_left",
         "_noise",
         "_noise_type",
+        "_was_lost",
+        "gaps",
         "jitter",
         "sample_rate_hz",
     )
@@ -53,6 +56,10 @@ class AudioReceiver:
         self._concealer = Concealer(self.sample_rate_hz)
         self._frame = samples_in(PTIME_MS, self.sample_rate_hz)
         self._left: Pcm = silence(0)
+        self._was_lost = False
+        self._gaps_left: list[tuple[int, int]] = []
+        self.gaps: list[tuple[int, int]] = []
+        """Stretches of the last `pull` that were lost and concealed: (start, end) in samples."""
         self.jitter: JitterBuffer[tuple[int, bytes]] = JitterBuffer(self._clock_rate_hz)
 
     def push(self, payload_type: int, sequence: int, timestamp: int, payload: bytes, at: float) -> None:
@@ -61,22 +68,30 @@ class AudioReceiver:
             self.jitter.push(sequence, timestamp, (payload_type, payload), at * self._clock_rate_hz)
 
     def pull(self) -> Pcm:
-        """The next 20 ms, always: what arrived, or what stands for it."""
-        pcm = self._left if len(self._left) else self._next()
+        """The next 20 ms, always: what arrived, or what stands for it (`gaps` tells which)."""
+        pcm, gaps = self._left, self._gaps_left
         while len(pcm) < self._frame:
-            pcm = np.concatenate((pcm, self._next()))
-        if len(pcm) > self._frame:
-            self._left = pcm[self._frame :]
-            return pcm[: self._frame]
-        self._left = pcm[:0]
-        return pcm
+            piece = self._next()
+            if self._was_lost:
+                gaps.append((len(pcm), len(pcm) + len(piece)))
+            pcm = np.concatenate((pcm, piece)) if len(pcm) else piece
+        frame = self._frame
+        self._left = pcm[frame:]
+        if not gaps:
+            self.gaps, self._gaps_left = gaps, []
+        else:
+            self.gaps = [(start, min(end, frame)) for start, end in gaps if start < frame]
+            self._gaps_left = [(max(start - frame, 0), end - frame) for start, end in gaps if end > frame]
+        return pcm[:frame]
 
     def _next(self) -> Pcm:
         item = self.jitter.pull()
         samples = self.jitter.step * self.sample_rate_hz // self._clock_rate_hz
+        self._was_lost = False
         if item is Nothing.SILENCE or (item is not Nothing.LOST and item is Nothing.WAIT and self._is_quiet):
             return self._quiet(samples)
         if isinstance(item, Nothing):
+            self._was_lost = True
             return self._concealer.lost(samples)
         payload_type, payload = item
         if payload_type == self._noise_type:

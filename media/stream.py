@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -71,19 +71,38 @@ class Joint(Protocol):
 class _Listener:
     """A tap at its own sample rate."""
 
-    __slots__ = ("_resampler", "sample_rate_hz", "tap")
+    __slots__ = ("_lost", "_resampler", "sample_rate_hz", "tap")
 
-    def __init__(self, tap: Tap, sample_rate_hz: int) -> None:
+    def __init__(self, tap: Tap, sample_rate_hz: int, lost: Callable[[int], None] | None) -> None:
         self.tap = tap
+        self._lost = lost
         self.sample_rate_hz = sample_rate_hz
         self._resampler: Resampler | None = None
 
-    def hear(self, pcm: Pcm, sample_rate_hz: int) -> None:
+    def hear(self, pcm: Pcm, sample_rate_hz: int, gaps: Sequence[tuple[int, int]]) -> None:
         if sample_rate_hz != self.sample_rate_hz:
             if self._resampler is None or self._resampler.from_hz != sample_rate_hz:
                 self._resampler = Resampler(sample_rate_hz, self.sample_rate_hz)
             pcm = self._resampler.push(pcm)
-        self.tap(pcm)
+        if self._lost is None or not gaps:
+            self.tap(pcm)
+        else:
+            self._hear_around(gaps, pcm, self.sample_rate_hz / sample_rate_hz, self._lost)
+
+    def _hear_around(
+        self, gaps: Sequence[tuple[int, int]], pcm: Pcm, ratio: float, lost: Callable[[int], None]
+    ) -> None:
+        """The audio between the gaps, and how long they are."""
+        at = 0
+        for start, end in gaps:
+            from_, until = min(round(start * ratio), len(pcm)), min(round(end * ratio), len(pcm))
+            if from_ > at:
+                self.tap(pcm[at:from_])
+            if until > from_:
+                lost(until - from_)
+            at = until
+        if at < len(pcm):
+            self.tap(pcm[at:])
 
 
 class MediaStream:
@@ -315,10 +334,16 @@ class MediaStream:
 
     # -- hearing ----------------------------------------------------------------------------------------
 
-    def add_tap(self, tap: Tap, *, sample_rate_hz: int = 8000) -> None:
-        """Hear what the peer says, in order, gaps concealed, in pieces of 20 ms."""
+    def add_tap(
+        self, tap: Tap, *, sample_rate_hz: int = 8000, lost: Callable[[int], None] | None = None
+    ) -> None:
+        """Hear what the peer says, in order, gaps concealed, in pieces of 20 ms.
+
+        `lost`: called in place of the tap, with a number of samples, for audio that was lost on the way; the
+        tap then gets what arrived only, and both together add up to the time that passed.
+        """
         if not self._closed:
-            self._listeners.append(_Listener(tap, sample_rate_hz))
+            self._listeners.append(_Listener(tap, sample_rate_hz, lost))
             self._changed()
 
     def remove_tap(self, tap: Tap) -> None:
@@ -390,7 +415,7 @@ class MediaStream:
         if receiver is not None:
             pcm = receiver.pull()
             for listener in tuple(self._listeners):
-                listener.hear(pcm, receiver.sample_rate_hz)
+                listener.hear(pcm, receiver.sample_rate_hz, receiver.gaps)
             if self._tone_detector is not None:
                 for digit in self._tone_detector.push(pcm):
                     self._emit(DtmfReceived(digit.digit, round(digit.duration_ms), DtmfMethod.IN_BAND, at))

@@ -45,10 +45,12 @@ def _run(arguments: argparse.Namespace) -> int:
         print(
             json.dumps(
                 {
-                    **outcome.result.to_dict(),
                     "proved": outcome.is_proved,
-                    "alice_heard_hz": round(outcome.alice_heard.hz),
-                    "bob_heard_hz": round(outcome.bob_heard.hz),
+                    "simring": outcome.simring.result.to_dict(),
+                    "alice_heard_hz": round(outcome.simring.alice_heard.hz),
+                    "bob_heard_hz": round(outcome.simring.bob_heard.hz),
+                    "voicemail": outcome.voicemail.result.to_dict(),
+                    "message_similarity": round(outcome.voicemail.message.similarity, 3),
                     "recordings": str(outcome.recordings),
                 }
             )

@@ -27,6 +27,7 @@ examples:
   dial-engine dial sip:bob@192.0.2.7
   dial-engine dial sip:bob@192.0.2.7 sip:carol@example.com --timeout 20 --record answer.wav
   dial-engine dial +15550100 --config engine.toml --trunk CarrierA --play message.wav --json
+  dial-engine dial +15550100 --config engine.toml --amd --after-beep message.wav
 
 exit status: 0 answered, 1 not answered, 2 error. Ctrl-C hangs up.
 """
@@ -62,6 +63,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--time-limit", type=float, default=None, metavar="SECONDS", help="longest conversation"
     )
     parser.add_argument("--play", default="", metavar="FILE", help="WAV or MP3 played after the answer")
+    parser.add_argument(
+        "--amd", action="store_true", help="detect machines, beeps, silence; print what is heard as it comes"
+    )
+    parser.add_argument(
+        "--after-beep",
+        default="",
+        metavar="FILE",
+        help="WAV or MP3 left on a machine after its beep (implies --amd; --play is then for people)",
+    )
     parser.add_argument("--record", default="", metavar="FILE", help="WAV file that receives the callee")
     parser.add_argument("--config", default="", metavar="FILE", help="TOML configuration (trunks, users)")
     parser.add_argument("--listen", default="", metavar="ADDRESS", help="local IP address to call from")
@@ -78,7 +88,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 async def _dial(arguments: argparse.Namespace) -> int:
     from engine.app import Engine
-    from engine.cli.lines import LiveLines
+    from engine.detection import LiveDetector
+    from engine.lines import LiveLines
     from engine.logs import configure_logging
     from engine.talk import Talk
     from engine.trace import print_messages
@@ -90,9 +101,11 @@ async def _dial(arguments: argparse.Namespace) -> int:
     Engine(config).capabilities_for(request.codecs)
     loop = asyncio.get_running_loop()
     try:
-        talk = await Talk.prepare(play=arguments.play, record=arguments.record)
+        talk = await Talk.prepare(
+            play=arguments.play, after_beep=arguments.after_beep, record=arguments.record
+        )
     except PlayerError as error:
-        raise ConfigError("--play", str(error)) from error
+        raise ConfigError("--play or --after-beep", str(error)) from error
     try:
         engine = Engine(config)
         await engine.start()
@@ -103,6 +116,8 @@ async def _dial(arguments: argparse.Namespace) -> int:
             engine.add_tracer(print_messages(loop.time(), sys.stderr))
         dial = engine.start_dial(request)
         dial.observe(LiveLines(dial, loop.time(), sys.stderr if arguments.json else sys.stdout))
+        if arguments.amd or arguments.after_beep:
+            LiveDetector().follow(dial)
         talk.follow(dial)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, dial.hang_up)

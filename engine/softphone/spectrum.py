@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-__all__ = ["Heard", "Pcm", "hear", "hears_tone", "level_dbfs", "loudness_dbfs", "read_wav"]
+__all__ = ["Found", "Heard", "Pcm", "find", "hear", "hears_tone", "level_dbfs", "loudness_dbfs", "read_wav"]
 
 Pcm = NDArray[np.int16]
 
@@ -98,3 +98,50 @@ def _power(pcm: Pcm, rate_hz: int) -> tuple[NDArray[np.float64], float]:
 
 def _dbfs(power: float) -> float:
     return max(_SILENT_DBFS, 10 * math.log10(max(2 * power, 1e-3) / 32768.0**2))
+
+
+class Found(Struct, frozen=True):
+    """Where one sound stands in another."""
+
+    start_s: float
+    end_s: float
+    similarity: float
+    """1.0: every half second of it is there, in order, sample for sample; 0.0: nothing like it."""
+
+
+def find(sound: Pcm, recording: Pcm, rate_hz: int) -> Found:
+    """Look for `sound` (int16[n]) in `recording`, half a second at a time, since a phone's jitter buffer may
+    stretch or drop a frame between two of them. A silent stretch counts as found where it should be."""
+    size = rate_hz // 2
+    starts: list[float] = []
+    worst = 1.0
+    at = 0
+    for offset in range(0, sound.size - size // 2, size):
+        piece = sound[offset : offset + size].astype(np.float64)
+        ahead = recording[at:].astype(np.float64)
+        if ahead.size < piece.size:
+            return Found(0.0, 0.0, 0.0)
+        if loudness_dbfs(sound[offset : offset + size]) < -50.0:
+            at += piece.size
+            continue
+        if starts:  # the next piece follows; look no further than a jitter buffer could have moved it
+            ahead = ahead[: piece.size + rate_hz // 4]
+        position, similarity = _best_match(piece, ahead)
+        worst = min(worst, similarity)
+        starts.append((at + position) / rate_hz - (0.0 if starts else offset / rate_hz))
+        at += position + max(0, piece.size - rate_hz // 20)
+    if not starts:
+        return Found(0.0, 0.0, 0.0)
+    return Found(starts[0], starts[0] + sound.size / rate_hz, max(0.0, worst))
+
+
+def _best_match(piece: NDArray[np.float64], ahead: NDArray[np.float64]) -> tuple[int, float]:
+    """Position and normalised correlation of the best place for `piece` in `ahead`."""
+    length = 1 << (ahead.size + piece.size).bit_length()
+    spectrum = np.fft.rfft(ahead, length) * np.conj(np.fft.rfft(piece, length))
+    correlation = np.fft.irfft(spectrum, length)[: ahead.size - piece.size + 1]
+    energy = np.concatenate(([0.0], np.cumsum(np.square(ahead))))
+    under = energy[piece.size :] - energy[: -piece.size]
+    norm = np.sqrt(np.maximum(under, 1.0) * max(float(np.square(piece).sum()), 1.0))
+    position = int(np.argmax(correlation / norm))
+    return position, float(correlation[position] / norm[position])

@@ -14,12 +14,14 @@ from tests.support.tools import require_pjsua2
 pytestmark = pytest.mark.lab
 
 
-async def test_the_demo_proves_a_simring_with_audio_both_ways(tmp_path: Path) -> None:
+async def test_the_demo_proves_a_simring_with_audio_both_ways_and_a_message_after_the_beep(
+    tmp_path: Path,
+) -> None:
     require_pjsua2()
     out = io.StringIO()
     outcome = await run_demo(out, keep=tmp_path)
     assert outcome.is_proved, out.getvalue()
-    result = outcome.result
+    result = outcome.simring.result
     assert (result.dial_status, result.dial_sip_status) == (DialStatus.COMPLETED, 200)
     assert [(leg.status.value, leg.sip_status) for leg in result.legs] == [
         ("completed", 200),
@@ -34,4 +36,4 @@ async def test_the_demo_proves_a_simring_with_audio_both_ways(tmp_path: Path) ->
         "dial_status=completed  dial_sip_status=200",
     ):
         assert line in shown
-    assert shown.count("proved") == 2
+    assert shown.count("proved") == 3

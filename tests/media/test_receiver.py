@@ -118,3 +118,27 @@ def test_an_empty_payload_does_no_harm() -> None:
     for number in range(5):
         ear.receiver.push(0, number, number * 160, b"", number * 0.02)
         assert len(ear.receiver.pull()) == 160
+
+
+@pytest.mark.parametrize("ptime_ms", [20, 30])
+def test_lost_audio_is_marked_where_it_was_concealed(ptime_ms: int) -> None:
+    ear = Ear(ptime_ms=ptime_ms)
+    lost = {30, 31, 50}
+    pulled = 0
+    marked = np.zeros(0, bool)
+    for number in range(100):
+        if number not in lost:
+            ear.say(number)
+        while pulled < (number + 1) * ear.samples // 160:
+            pcm = ear.receiver.pull()
+            mask = np.zeros(len(pcm), bool)
+            for start, end in ear.receiver.gaps:
+                assert 0 <= start < end <= len(pcm)
+                mask[start:end] = True
+            marked = np.concatenate((marked, mask))
+            pulled += 1
+    edges = np.flatnonzero(np.diff(marked.astype(np.int8)))
+    steady = edges[edges > 20 * ear.samples]  # before that the jitter buffer settles
+    lengths = steady[1::2] - steady[::2]
+    assert list(lengths) == [2 * ear.samples, ear.samples]
+    assert steady[2] - steady[0] == 20 * ear.samples

@@ -249,6 +249,26 @@ async def test_a_tap_may_ask_for_another_rate(leg: Leg) -> None:
     assert {len(pcm) for pcm in heard[1:]} == {320}
 
 
+@pytest.mark.parametrize("rate_hz", [8000, 16000])
+async def test_a_tap_that_asks_is_told_what_was_lost_and_hears_only_what_came(leg: Leg, rate_hz: int) -> None:
+    wave = (8000 * np.sin(np.arange(160) * 2 * np.pi * 5 / 160)).astype(np.int16)
+    payload = open_codec(PCMU).encode(wave)
+    heard: list[Pcm] = []
+    concealed: list[Pcm] = []
+    missing: list[int] = []
+    leg.stream.add_tap(heard.append, sample_rate_hz=rate_hz, lost=missing.append)
+    leg.stream.add_tap(concealed.append, sample_rate_hz=rate_hz)
+    for number in range(12):
+        if number == 6:
+            leg.far.sequence += 1
+            leg.far.timestamp += 160
+        leg.far.send(leg.stream.port, payload)
+    await until(lambda: len(concealed) >= 16)
+    assert sum(missing) > 0
+    told = sum(len(pcm) for pcm in heard) + sum(missing)
+    assert told == sum(len(pcm) for pcm in concealed)
+
+
 async def test_a_tap_may_remove_itself(leg: Leg) -> None:
     heard: list[Pcm] = []
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import TextIO
+from typing import TextIO, assert_never, cast
 
+from amd import AmdEvent, Beep, Decision, GreetingEnded, Tone
+from amd.events import seconds
 from engine.dial.dial import Dial, Happening
 from engine.dial.events import (
     CallerGone,
     Connected,
+    DetectorFired,
     DtmfReceived,
     HangUpLeg,
     LegAnswered,
@@ -22,7 +25,7 @@ from engine.dial.leg import Cause
 from engine.dial.result import DialResult
 from engine.ids import CallSid
 
-__all__ = ["LiveLines"]
+__all__ = ["LiveLines", "heard"]
 
 _WHY = {
     Cause.COMPLETED_ELSEWHERE: "completed elsewhere",
@@ -63,6 +66,8 @@ class LiveLines:
                 self._say(happening.at, happening.leg, "connected")
             case DtmfReceived():
                 self._say(happening.at, happening.leg, f"keyed {happening.digit}")
+            case DetectorFired():
+                self._say(happening.at, happening.leg, heard(cast(AmdEvent, happening.detail)))
             case HangUpLeg():
                 self._causes.setdefault(happening.leg, happening.cause)
             case LegEnded():
@@ -96,3 +101,21 @@ class LiveLines:
             file=self._out,
             flush=True,
         )
+
+
+def heard(event: AmdEvent) -> str:
+    """What a detector said, in one line; seconds are of audio since the answer."""
+    match event:
+        case Decision():
+            again = ", revised" if event.revised else ""
+            return f"{event.verdict.value} ({event.confidence:.2f}{again}): {event.reason}"
+        case Beep():
+            start, end = seconds(event.start_sample), seconds(event.end_sample)
+            what = f"beep {event.frequency_hz:.0f} Hz, {event.duration_ms:.0f} ms"
+            return f"{what}, from {start:.2f} to {end:.2f} s"
+        case GreetingEnded():
+            return f"greeting ended at {seconds(event.speech_end_sample):.2f} s"
+        case Tone():
+            return f"tone: {event.name.value}, {event.meaning}"
+        case _:
+            assert_never(event)

@@ -1,4 +1,4 @@
-"""The demo: a real simring on loopback, shown as it happens and proved by its sound.
+"""First act: a real simring on loopback, shown as it happens and proved by its sound.
 
 Four pjsua2 phones in processes of their own and this engine, nothing simulated: alice calls the engine's
 number, the engine rings bob (picks up and speaks), carol (busy) and dave (rings on) at once, joins alice and
@@ -8,8 +8,6 @@ bob, and cancels dave. Each side speaks a tone of its own; the proof is the othe
 from __future__ import annotations
 
 import asyncio
-import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -19,32 +17,28 @@ from msgspec import Struct
 
 from engine.app import Engine
 from engine.config import Config, MediaConfig, RouteConfig, SipConfig, SourceConfig, TargetConfig
+from engine.demo.ladder import Ladder
 from engine.dial.dial import Dial, Happening, Observer
 from engine.dial.result import DialResult
-from engine.sip.types import Flow
 from engine.softphone import Answer, Refuse, Ring, Softphone, SoftphoneConfig, Tone
 from engine.softphone.protocol import CallState
 from engine.softphone.spectrum import Heard, hear, read_wav
-from engine.trace import first_line
-from engine.transport.endpoint import Direction
 
-__all__ = ["DemoOutcome", "run_demo"]
+__all__ = ["SimringOutcome", "run_simring"]
 
 _NUMBER = "15550100"
 _ALICE_HZ = 600
 _BOB_HZ = 1000
 _PICKS_UP_AFTER_S = 2.0
 _TALK_S = 3.0
-_WIDTH = 32
 
 
-class DemoOutcome(Struct, frozen=True):
-    """What the demo proved."""
+class SimringOutcome(Struct, frozen=True):
+    """What the simring proved."""
 
     result: DialResult
     alice_heard: Heard
     bob_heard: Heard
-    recordings: Path
     left_over: str
     """What the engine still had open in the end; empty when everything was let go."""
 
@@ -59,18 +53,13 @@ class DemoOutcome(Struct, frozen=True):
         )
 
 
-async def run_demo(out: TextIO = sys.stdout, *, keep: Path | None = None) -> DemoOutcome:
-    """Run the whole thing; about ten seconds. Raises SoftphoneError if the phones cannot be started.
-
-    `keep`: folder for the recordings, made if needed; None: a new temporary one.
-    """
-    folder = keep or Path(tempfile.mkdtemp(prefix="dial-engine-demo-"))
-    folder.mkdir(parents=True, exist_ok=True)
+async def run_simring(out: TextIO, folder: Path) -> SimringOutcome:
+    """Run it; about six seconds. Recordings go into `folder`. Raises SoftphoneError."""
     async with AsyncExitStack() as exits:
         bob, carol, dave, alice = [await exits.enter_async_context(phone) for phone in await _phones(folder)]
         phones = {"alice": alice, "bob": bob, "carol": carol, "dave": dave}
         engine = await exits.enter_async_context(Engine(_config(bob, carol, dave)))
-        ladder = _Ladder(out, {phone.port: name for name, phone in phones.items()})
+        ladder = Ladder(out, {phone.port: name for name, phone in phones.items()})
         engine.add_tracer(ladder.draw)
         results: asyncio.Queue[DialResult] = asyncio.Queue()
         engine.dials.observe_all(_collector(results))
@@ -93,11 +82,10 @@ async def run_demo(out: TextIO = sys.stdout, *, keep: Path | None = None) -> Dem
         await answered.until(CallState.DISCONNECTED)
         await call.until(CallState.DISCONNECTED)
         left_over = "\n".join(repr(stream) for stream in engine.media.streams)
-    outcome = DemoOutcome(
+    outcome = SimringOutcome(
         result=result,
         alice_heard=_heard(folder / "alice-heard.wav"),
         bob_heard=_heard(folder / "bob-heard.wav"),
-        recordings=folder,
         left_over=left_over,
     )
     _report(outcome, out)
@@ -148,50 +136,13 @@ def _collector(results: asyncio.Queue[DialResult]) -> Callable[[Dial], Observer]
     return observer_for
 
 
-class _Ladder:
-    """SIP messages as a ladder with the engine in the middle: callers to its left, callees to its right."""
-
-    def __init__(self, out: TextIO, names: dict[int, str]) -> None:
-        """`names` by SIP port."""
-        self._out = out
-        self._names = names
-        self._started_at = 0.0
-
-    def begin(self, at: float) -> None:
-        """Count seconds from `at`."""
-        self._started_at = at
-        print(
-            f"{'seconds':>8}  {'caller':<8}{'':<{_WIDTH}}{'engine':^8}{'':<{_WIDTH}}callees", file=self._out
-        )
-
-    def draw(self, at: float, direction: Direction, flow: Flow, message: bytes) -> None:
-        """A tracer for the endpoint."""
-        name = self._names.get(flow.remote.port, f":{flow.remote.port}")
-        words = first_line(message)
-        method, _, rest = words.partition(" ")
-        label = method if rest.startswith("sip") else words
-        outward = direction is Direction.OUT
-        if name == "alice":
-            rung = _arrow(label, points_right=not outward)
-            line = f"{name:<8}{rung}engine"
-        else:
-            rung = _arrow(label, points_right=outward)
-            line = f"{'':<8}{'':<{_WIDTH}}engine  {rung}{name}"
-        print(f"{at - self._started_at:8.3f}  {line}", file=self._out, flush=True)
-
-
-def _arrow(label: str, *, points_right: bool) -> str:
-    body = f" {label} ".center(_WIDTH - 3, "─")
-    return f"{body}▶ ".ljust(_WIDTH) if points_right else f"◀{body} ".ljust(_WIDTH)
-
-
 def _heard(path: Path) -> Heard:
     """The middle of a recording: without the ringback before the answer and the end."""
     pcm, rate_hz = read_wav(path)
     return hear(pcm[-int(2.5 * rate_hz) : -int(0.5 * rate_hz)], rate_hz)
 
 
-def _report(outcome: DemoOutcome, out: TextIO) -> None:
+def _report(outcome: SimringOutcome, out: TextIO) -> None:
     result = outcome.result
     print(
         f"\ndial_status={result.dial_status.value}  dial_sip_status={result.dial_sip_status}  ",
@@ -215,6 +166,5 @@ def _report(outcome: DemoOutcome, out: TextIO) -> None:
             f" {heard.dominance_db:.0f} dB above all else: {verdict}",
             file=out,
         )
-    print(f"  recordings: {outcome.recordings}", file=out)
     if outcome.left_over:
         print(f"  left over in the engine: {outcome.left_over}", file=out)
