@@ -10,13 +10,6 @@ from engine.sip.types import Credentials
 
 __all__ = ["Authenticator"]
 
-_FIELDS_READ = (
-    "www-authenticate",
-    "proxy-authenticate",
-    "authentication-info",
-    "proxy-authentication-info",
-)
-
 
 class Authenticator:
     """What a call knows of its realms. Shared by all requests of the call, so that nonces are used again
@@ -38,27 +31,15 @@ class Authenticator:
         preemptively; afterwards only a stale nonce or another realm is (a fresh nonce after our answer
         means that the password is wrong).
         """
-        if not _is_clean(response):
-            return False
         if is_first or self._client is None:
             self._client = digest.DigestClient(*self._credentials, entropy=self._entropy)
         return self._client.challenge(response)
 
     def learn(self, response: Response) -> None:
         """A request was accepted: take over nextnonce."""
-        if self._client is not None and _is_clean(response):
+        if self._client is not None:
             self._client.accepted(response)
 
     def fields(self, method: str, uri: str, body: bytes) -> list[tuple[str, str]]:
         """Authorization and Proxy-Authorization for the next request."""
         return [] if self._client is None else self._client.authorize(method, uri, body)
-
-
-def _is_clean(response: Response) -> bool:
-    """No control characters in what we would have to send back."""
-    headers = response.headers
-    for name in _FIELDS_READ:
-        for value in headers.get_all(name):
-            if not value.isprintable() and any(c < " " or c == "\x7f" for c in value):
-                return False
-    return True

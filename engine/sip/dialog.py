@@ -162,6 +162,8 @@ class Dialog:
     ) -> Dialog:
         """§12.1.1: the dialog of an INVITE we are about to answer with `tag`. ParseError if it has no
         usable Contact."""
+        if not (_is_clean(request.call_id) and _is_clean(request.from_tag)):
+            raise ParseError("control characters in what identifies the dialog", field="call-id")
         to = _cleaned(request.headers.get("to") or "")
         dialog = cls(
             stack,
@@ -405,9 +407,13 @@ def reversed_routes(response: Response) -> tuple[str, ...]:
     return routes
 
 
+def _is_clean(value: str) -> bool:
+    return value.isprintable() or not any(c < " " or c == "\x7f" for c in value)
+
+
 def _cleaned(value: str) -> str:
     """A received value fit to be sent by us: without control characters (they are legal in quoted
     strings)."""
-    if value.isprintable():
+    if _is_clean(value):
         return value
     return "".join([c for c in value if (c >= " " and c != "\x7f") or c == "\t"])
