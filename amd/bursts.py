@@ -11,19 +11,19 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from enum import Enum
 from itertools import pairwise
-from statistics import fmean, median, median_low, pvariance
-from typing import Final, NamedTuple
+from statistics import fmean, median
+from typing import Final
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from amd.course import APART_HZ, GAP_STEPS, Course, Mark, carries, course_of, variance_of
 from amd.features import SILENCE_DBOV, Step
 from amd.params import FRAME, SAMPLE_RATE_HZ
 
-__all__ = ["LONGEST_BEEP_STEPS", "Burst", "BurstTracer", "Course"]
+__all__ = ["LONGEST_BEEP_STEPS", "Burst", "BurstTracer"]
 
 LONGEST_BEEP_STEPS: Final = 104
 """2.08 s: whatever sounds longer is no beep and is looked at while it still sounds."""
@@ -35,19 +35,7 @@ _LINE: Final = 0.5
 _TONALITY: Final = 0.8
 """...or with so much in three."""
 _FAINTEST_DBOV: Final = -48.0
-_GAP_STEPS: Final = 3
-"""Steps without the line that a burst may contain: one lost packet touches up to three windows."""
 _BLOCK: Final = 80
-_APART_HZ: Final = 60.0
-"""Lines closer than this are one to a single step."""
-
-
-class Course(Enum):
-    """How the strongest line ran."""
-
-    STEADY = "steady"
-    GLIDE = "glide"
-    STEPS = "steps"
 
 
 class Burst(Struct, frozen=True):
@@ -66,10 +54,12 @@ class Burst(Struct, frozen=True):
     level_dbov: float
     variance_hz2: float
     swing_db: float
-    """Largest change of the strongest line's level from one step to the next, in the middle of the burst."""
+    """Largest change of level from one step to the next in the middle of the burst, outliers left out."""
     contiguous: bool
     """Another tone led into it without a gap."""
     is_over: bool
+    faded: bool
+    """It died away; a tone that is switched off falls by 8 dB within 30 ms."""
 
     @property
     def duration_s(self) -> float:
@@ -80,22 +70,6 @@ class Burst(Struct, frozen=True):
     def purity(self) -> float:
         """Part of the energy that its lines explain."""
         return sum(self.parts)
-
-
-class _Mark(NamedTuple):
-    """What the history keeps of a step."""
-
-    end_sample: int
-    level_dbov: float
-    lines: tuple[tuple[float, float], ...]
-    tonal: bool
-    tonality: float
-
-    def line_near(self, hz: float, tolerance_hz: float) -> tuple[float, float] | None:
-        for line in self.lines:
-            if abs(line[0] - hz) <= tolerance_hz:
-                return line
-        return None
 
 
 class BurstTracer:
@@ -115,7 +89,7 @@ class BurstTracer:
     )
 
     def __init__(self) -> None:
-        self._history: deque[_Mark] = deque(maxlen=LONGEST_BEEP_STEPS + 8)
+        self._history: deque[Mark] = deque(maxlen=LONGEST_BEEP_STEPS + 8)
         self._ring = np.zeros(_RING, np.int16)
         self._written = 0
         self._hz = 0.0
@@ -157,7 +131,7 @@ class BurstTracer:
             and (lines[0][1] >= _LINE or step.tonality >= _TONALITY)
             and step.level_dbov > _FAINTEST_DBOV
         )
-        self._history.append(_Mark(step.end_sample, step.level_dbov, lines, tonal, step.tonality))
+        self._history.append(Mark(step.end_sample, step.level_dbov, lines, tonal, step.tonality))
         self._pure = self._pure + 1 if tonal and step.tonality >= 0.94 else 0
         if tonal:
             return self._goes_on(step)
@@ -170,8 +144,10 @@ class BurstTracer:
                 self._consumed = burst.end_sample
             self._close()
             return burst
-        if self._since > _GAP_STEPS:
+        if self._since > GAP_STEPS:
+            burst = self._look_back(faded=True)  # as a bell does
             self._close()
+            return burst
         return None
 
     def _goes_on(self, step: Step) -> Burst | None:
@@ -206,11 +182,11 @@ class BurstTracer:
 
     # -- the look back ------------------------------------------------------------------------------------
 
-    def _look_back(self, *, is_over: bool = True) -> Burst | None:
+    def _look_back(self, *, is_over: bool = True, faded: bool = False) -> Burst | None:
         path = self._path()
         if len(path) < 2:
             return None
-        course, path, stations, pieces, contiguous = _course(path)
+        course, path, stations, pieces, contiguous = course_of(path)
         if course is None:
             return None
         first, last = path[0].end_sample, path[-1].end_sample
@@ -226,7 +202,9 @@ class BurstTracer:
             )
         core = path[1:-1] or path
         levels = [m.level_dbov for m in core]
-        swing = max((abs(b - a) for a, b in pairwise(levels)), default=0.0)
+        swings = sorted(abs(b - a) for a, b in pairwise(levels))
+        # One in ten of a longer burst may be a lost packet.
+        swing = swings[-1 - len(swings) // 8] if swings else 0.0
         if course is Course.STEADY:
             found = self._long_look(start + offset, end + offset, stations[0])
             if found is None:
@@ -235,25 +213,25 @@ class BurstTracer:
         else:
             frequencies = stations
             parts = (median(m.tonality for m in core),)
-        variance = _variance(core, course, stations)
+        variance = variance_of(core, course, stations)
         level = 10.0 * math.log10(fmean(10.0 ** (v / 10.0) for v in levels))
         return Burst(
-            start, end, course, frequencies, parts, pieces, level, variance, swing, contiguous, is_over
+            start, end, course, frequencies, parts, pieces, level, variance, swing, contiguous, is_over, faded
         )
 
-    def _path(self) -> list[_Mark]:
+    def _path(self) -> list[Mark]:
         """The tonal steps that end the history, in order of time; short gaps are bridged."""
-        path: list[_Mark] = []
+        path: list[Mark] = []
         missed = 0
         for mark in reversed(self._history):
             if mark.end_sample <= self._consumed:
                 break
-            if mark.tonal or (path and _carries(mark, path[-1])):
+            if mark.tonal or (path and carries(mark, path[-1])):
                 path.append(mark)
                 missed = 0
             elif path:
                 missed += 1
-                if missed > _GAP_STEPS:
+                if missed > GAP_STEPS:
                     break
         path.reverse()
         return path
@@ -303,131 +281,9 @@ class BurstTracer:
             rest[max(k - near, 0) : k + near + 1] = 0.0
         if not lines:
             return None
-        if all(abs(f - hz) > _APART_HZ / 2.0 for f, _ in lines[:2]):
+        if all(abs(f - hz) > APART_HZ / 2.0 for f, _ in lines[:2]):
             return None
         return tuple(f for f, _ in lines), tuple(p for _, p in lines)
-
-
-def _carries(mark: _Mark, later: _Mark) -> bool:
-    """`mark` is not tonal itself (speech above the tone) but has the later step's line at its level."""
-    hz, part = later.lines[0]
-    line = mark.line_near(hz, max(10.0, 0.012 * hz))
-    if line is None:
-        return False
-    here = mark.level_dbov + 10.0 * math.log10(line[1])
-    there = later.level_dbov + 10.0 * math.log10(part)
-    return abs(here - there) < 4.0
-
-
-def _course(path: list[_Mark]) -> tuple[Course | None, list[_Mark], tuple[float, ...], int, bool]:
-    """(course, the steps that belong to it, stations, pieces, whether another tone led into it)."""
-    tail = _steady_tail(path)
-    before = path[: len(path) - len(tail)]
-    steady_hz = median_low([m.lines[0][0] for m in tail[1:-1] or tail])
-    if len(before) <= 2:
-        return Course.STEADY, tail, (steady_hz,), 1, False
-    glide = _glide_tail(path)
-    if len(glide) >= 5 and len(glide) > len(tail):
-        first, last = glide[0].lines[0][0], glide[-1].lines[0][0]
-        return Course.GLIDE, glide, (first, last), 1, len(path) - len(glide) > 4
-    stepped, stations, pieces = _steps_tail(path)
-    if pieces >= 2 and max(stations) - min(stations) < _APART_HZ:
-        # Two lines too close for 40 ms: the strongest seems to wander between them.
-        return Course.STEADY, stepped, (fmean(stations),), 1, False
-    if pieces >= 2:
-        return Course.STEPS, stepped, stations, pieces, len(path) - len(stepped) > 4
-    pure_before = sum(m.lines[0][1] > 0.75 for m in before[-8:])
-    if len(tail) < 2:
-        return None, tail, (steady_hz,), 1, True
-    return Course.STEADY, tail, (steady_hz,), 1, pure_before >= 3
-
-
-def _steady_tail(path: list[_Mark]) -> list[_Mark]:
-    """The steps at the end of `path` that carry one line."""
-    # Not a mean: two lines of one height take turns at being the strongest.
-    hz = median_low([m.lines[0][0] for m in path[-5:-1]] or [path[-1].lines[0][0]])
-    tolerance = max(10.0, 0.012 * hz)
-    start = len(path)
-    missed = 0
-    for i in range(len(path) - 1, -1, -1):
-        mark = path[i]
-        if mark.line_near(hz, tolerance) is not None:
-            start = i
-            missed = 0
-            continue
-        elsewhere = mark.lines[0][1] > 0.85 and abs(mark.lines[0][0] - hz) > 0.05 * hz
-        missed += 1
-        # The last window of a tone holds a click and reads far off; so may two after a lost packet.
-        if missed > (1 if elsewhere and i < len(path) - 2 else 2):
-            break
-    return path[min(start, len(path) - 1) :]
-
-
-def _glide_tail(path: list[_Mark]) -> list[_Mark]:
-    """The steps at the end whose strongest line moves on a straight path."""
-    end = len(path) - 1 if len(path) > 5 else len(path)
-    start = end - 1
-    hz = [m.lines[0][0] for m in path]
-    slope: float | None = None
-    while start > 0:
-        change = hz[start] - hz[start - 1]
-        if abs(change) < 2.0 or abs(change) > 120.0:
-            break
-        if slope is not None and abs(change - slope) > max(8.0, 0.5 * abs(slope)):
-            break
-        slope = change if slope is None else 0.8 * slope + 0.2 * change
-        start -= 1
-    return path[start:end]
-
-
-def _steps_tail(path: list[_Mark]) -> tuple[list[_Mark], tuple[float, ...], int]:
-    """Stations the line visits, backwards from the end, each held for at least two clean steps."""
-    stations: list[float] = []
-    held = 0
-    missed = 0
-    start = len(path) - 1
-    pieces = 0
-    station = 0.0
-    for i in range(len(path) - 1, -1, -1):
-        hz, part = path[i].lines[0]
-        if part < 0.75:
-            missed += 1
-            if missed > 2:
-                break
-            continue
-        if held and abs(hz - station) <= max(10.0, 0.012 * station):
-            held += 1
-            missed = 0
-            if held == 2:
-                pieces += 1
-                if all(abs(station - s) > max(10.0, 0.015 * s) for s in stations):
-                    stations.append(station)
-            if held >= 2:
-                start = i
-        else:
-            if held == 1:
-                missed += 1
-                if missed > 2:
-                    break
-            station, held = hz, 1
-    stations.reverse()
-    return path[max(start - 1, 0) :], tuple(stations), pieces if len(stations) >= 2 else 0
-
-
-def _variance(core: list[_Mark], course: Course, stations: tuple[float, ...]) -> float:
-    """Variance of the strongest line around its station (or, of a glide, around the straight path)."""
-    hz = [m.lines[0][0] for m in core]
-    if course is Course.GLIDE:
-        n = len(hz)
-        ideal = [hz[0] + (hz[-1] - hz[0]) * i / max(n - 1, 1) for i in range(n)]
-        return pvariance([a - b for a, b in zip(hz, ideal, strict=True)])
-    off = [min((f - s for s in stations), key=abs) for f in hz]
-    near = [d for d in off if abs(d) < 25.0] or off
-    if len(near) < 8:
-        return pvariance(near) if len(near) > 1 else 0.0
-    # By the median deviation: a lost packet spoils up to three windows, a voice wavers in all of them.
-    middle = median(near)
-    return float((1.4826 * median(abs(d - middle) for d in near)) ** 2)
 
 
 def _line_level(blocks: NDArray[np.float64], hz: float) -> NDArray[np.float64]:

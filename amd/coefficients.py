@@ -1,25 +1,25 @@
-"""Written by `python -m amd.train`; do not edit by hand. Log-odds of `machine` per unit of each feature."""
+"""Log-odds of `machine` per unit of each feature; written by `python -m amd.train`."""
 
-BIAS = -0.0698
+BIAS = -0.2172
 WEIGHTS: tuple[float, ...] = (
-    +0.2491,  # run
-    -0.0039,  # run beyond 1 s
-    -0.2582,  # run beyond 2 s
-    -0.3152,  # run beyond 3 s
-    +0.3684,  # speech
-    +0.2542,  # speech beyond 1.5 s
-    -0.0076,  # speech beyond 3 s
-    -3.5613,  # pause
-    -0.6893,  # pause beyond 0.4 s
-    -0.5435,  # pause beyond 0.8 s
-    -0.3153,  # pause beyond 1.4 s
-    +0.2757,  # pause × speech
-    -0.0722,  # utterances
-    +0.3148,  # longest run
-    -0.1934,  # elapsed
+    +0.2580,  # run
+    -0.0018,  # run beyond 1 s
+    -0.2437,  # run beyond 2 s
+    -0.2962,  # run beyond 3 s
+    +0.3755,  # speech
+    +0.2579,  # speech beyond 1.5 s
+    -0.0605,  # speech beyond 3 s
+    -3.2464,  # pause
+    -0.7234,  # pause beyond 0.4 s
+    -0.5580,  # pause beyond 0.8 s
+    -0.2497,  # pause beyond 1.4 s
+    +0.2694,  # pause × speech
+    +0.0960,  # utterances
+    +0.3106,  # longest run
+    -0.2119,  # elapsed
 )
-HUMAN_CALIBRATION = (-1.364, 2.773)
-MACHINE_CALIBRATION = (0.646, 0.646)
-"""(offset, slope): log-odds of the verdict → log-odds of its being right, on sources not trained on."""
+HUMAN_CALIBRATION = 0.699
+MACHINE_CALIBRATION = 0.033
+"""Added to the log-odds of a verdict, they become those of its being right, on sources not heard before."""
 BEEP_CONFIDENCE = 0.97
 SILENCE_CONFIDENCE = 0.7

@@ -60,6 +60,8 @@ class Ear:
             if speech.utterance is not before:
                 self._judge.forget()
             spoken = began is not None and (burst is None or began < burst.start_sample)
+            if burst is not None and burst.is_over and music.led_to(burst.duration_s):
+                burst = None
             signal = self._judge.hear(burst, step.end_sample, spoken=spoken)
             if burst is not None and self._judge.was_signal:
                 speech.retract(burst.start_sample)

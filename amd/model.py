@@ -55,9 +55,9 @@ class Model(Struct, frozen=True):
 
     bias: float = fitted.BIAS
     weights: tuple[float, ...] = fitted.WEIGHTS
-    human_calibration: tuple[float, float] = fitted.HUMAN_CALIBRATION
-    machine_calibration: tuple[float, float] = fitted.MACHINE_CALIBRATION
-    """(offset, slope): log-odds of the verdict → log-odds of its being right."""
+    human_calibration: float = fitted.HUMAN_CALIBRATION
+    machine_calibration: float = fitted.MACHINE_CALIBRATION
+    """Added to the log-odds of a verdict, they become those of its being right."""
 
     def machine_probability(self, evidence: Evidence) -> float:
         """0–1. Meaningless before the first speech."""
@@ -76,5 +76,5 @@ class Model(Struct, frozen=True):
             return fitted.BEEP_CONFIDENCE
         p = evidence.machine_probability
         p = min(max(p if verdict is Verdict.MACHINE else 1.0 - p, 0.001), 0.999)
-        offset, slope = self.machine_calibration if verdict is Verdict.MACHINE else self.human_calibration
-        return 1.0 / (1.0 + math.exp(-(offset + slope * math.log(p / (1.0 - p)))))
+        shift = self.machine_calibration if verdict is Verdict.MACHINE else self.human_calibration
+        return 1.0 / (1.0 + math.exp(-(shift + math.log(p / (1.0 - p)))))

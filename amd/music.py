@@ -20,6 +20,7 @@ _SURE_SHARE: Final = 0.45
 _SURE_STEPS: Final = 100
 _LIKELY_SHARE: Final = 0.35
 _LIKELY_STEPS: Final = 40
+_NOTE_SHARE: Final = 0.3
 
 
 class MusicTracker:
@@ -48,6 +49,12 @@ class MusicTracker:
     def is_sure(self) -> bool:
         """Two of the last three seconds sounded, and it was music (or one long tone)."""
         return self._audible >= _SURE_STEPS and self._steady >= _SURE_SHARE * self._audible
+
+    def led_to(self, tone_s: float) -> bool:
+        """Music sounded before the tone of `tone_s` that ends now: it is one more note."""
+        steps = round(tone_s * 50)
+        audible, steady = self._audible - steps, self._steady - steps
+        return audible >= _LIKELY_STEPS and steady >= _NOTE_SHARE * audible
 
     @property
     def is_likely(self) -> bool:

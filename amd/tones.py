@@ -15,7 +15,8 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from amd.beep import beep_of
-from amd.bursts import Burst, Course
+from amd.bursts import Burst
+from amd.course import Course
 from amd.events import Beep, BeepShape, Tone, ToneName
 from amd.params import SAMPLE_RATE_HZ
 
@@ -183,7 +184,7 @@ class ToneJudge:
             return None
         hz = burst.frequencies_hz
         strong = [f for f, p in zip(hz, burst.parts, strict=True) if p > 0.2 * burst.parts[0]]
-        if len(strong) == 2 and burst.purity >= 0.7:
+        if len(strong) == 2 and burst.purity >= 0.85:
             pair = self._pair(burst, strong)
             if pair is not None:
                 return pair
@@ -200,6 +201,8 @@ class ToneJudge:
         for first, second, name in _PAIRS:
             if abs(low - first) > 8.0 or abs(high - second) > 8.0:
                 continue
+            if burst.duration_s < 0.19 or sum(burst.parts[:2]) < 0.8:
+                return None
             if name is ToneName.BUSY:
                 return self._busy(burst)
             if name is ToneName.RINGBACK and burst.duration_s < 0.3:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from amd.ear import Ear
 from amd.events import Beep, Evidence
 from amd.files import read_audio
-from amd.model import FEATURES, features
+from amd.model import FEATURES, Model, features
 from amd.params import AmdParams
 
 __all__ = ["Fit", "Recording", "collect", "cross_validate", "fit_logistic", "fold_of", "main"]
@@ -123,6 +123,20 @@ def fit(recordings: Sequence[Recording]) -> Fit:
     return fit_logistic(np.concatenate(values), np.concatenate(labels), np.concatenate(weights))
 
 
+def cross_validation_models(recordings: Sequence[Recording]) -> list[Model]:
+    """One model per fold, fitted to the recordings outside it, calibration included."""
+    params = AmdParams()
+    models = []
+    for fold in range(FOLDS):
+        others = [r for r in recordings if r.fold != fold]
+        fitted = fit(others)
+        calibrated = calibrate(others, {r.file: fitted.probability(r.values) for r in others}, params)
+        models.append(
+            Model(fitted.bias, tuple(fitted.weights.tolist()), calibrated["human"], calibrated["machine"])
+        )
+    return models
+
+
 def cross_validate(recordings: Sequence[Recording]) -> dict[str, Array]:
     """file → the probabilities by a model that never heard this recording's source."""
     result: dict[str, Array] = {}
@@ -149,19 +163,26 @@ def first_decision(
 
 def calibrate(
     recordings: Sequence[Recording], held_out: dict[str, Array], params: AmdParams
-) -> dict[str, tuple[float, float]]:
-    """(offset, slope) by which the log-odds of a decision become those of its being right (Platt)."""
+) -> dict[str, float]:
+    """What to add to the log-odds of a decision so that they become those of its being right.
+
+    Only a shift: decisions fall where the thresholds are, so there is no spread to fit a slope to.
+    """
     result = {}
     for verdict in ("human", "machine"):
-        xs, right = [], []
+        odds, right = [], []
         for r in recordings:
             decided = first_decision(r, held_out[r.file], params)
             if decided is not None and decided[0] == verdict:
-                xs.append(math.log(decided[1] / max(1.0 - decided[1], 1e-6)))
+                odds.append(math.log(decided[1] / max(1.0 - decided[1], 1e-6)))
                 right.append(float(r.is_machine == (verdict == "machine")))
-        x = np.array(xs).reshape(-1, 1)
-        model = fit_logistic(x, np.array(right), np.ones(len(xs)), ridge=1.0)
-        result[verdict] = (round(model.bias, 3), round(float(model.weights[0]), 3))
+        x, y = np.array(odds), np.array(right)
+        shift = 0.0
+        for _ in range(30):
+            p = 1.0 / (1.0 + np.exp(-(x + shift)))
+            # One decision's worth of doubt: a class without errors does not become certain.
+            shift -= float((np.sum(p - y) + shift) / (np.sum(p * (1.0 - p)) + 1.0))
+        result[verdict] = round(shift, 3)
     return result
 
 
@@ -190,12 +211,12 @@ def report(recordings: Sequence[Recording], held_out: dict[str, Array], params: 
     return "\n".join(lines)
 
 
-def source_text(model: Fit, calibration: dict[str, tuple[float, float]]) -> str:
+def source_text(model: Fit, calibration: dict[str, float]) -> str:
     """`amd/coefficients.py` for `model`."""
     rows = "\n".join(
         f"    {w:+.4f},  # {name}" for (name, _), w in zip(FEATURES, model.weights.tolist(), strict=True)
     )
-    return f'''"""Written by `python -m amd.train`, not by hand. Log-odds of `machine` per unit of each feature."""
+    return f'''"""Log-odds of `machine` per unit of each feature; written by `python -m amd.train`."""
 
 BIAS = {model.bias:.4f}
 WEIGHTS: tuple[float, ...] = (
@@ -203,7 +224,7 @@ WEIGHTS: tuple[float, ...] = (
 )
 HUMAN_CALIBRATION = {calibration["human"]}
 MACHINE_CALIBRATION = {calibration["machine"]}
-"""(offset, slope): log-odds of the verdict → log-odds of its being right, on sources not trained on."""
+"""Added to the log-odds of a verdict, they become those of its being right, on sources not heard before."""
 BEEP_CONFIDENCE = 0.97
 SILENCE_CONFIDENCE = 0.7
 '''

@@ -254,4 +254,4 @@ class SpeechTracker:
             self.floor_dbov += 0.05 * (quietest - self.floor_dbov)
         self.floor_dbov = max(self.floor_dbov, -75.0)
         margin = min(max(6.0, 2.0 * self.spread_db + 2.0), 11.0)
-        self.threshold_dbov = max(self.floor_dbov + margin, self.speech_dbov - 26.0)
+        self.threshold_dbov = max(self.floor_dbov + margin, self.speech_dbov - 22.0)
