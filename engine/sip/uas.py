@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from engine.sip.negotiation import OfferState
 from engine.sip.reading import body_of
 from engine.sip.sender import Fields
 from engine.sip.session import Call
+from engine.sip.timers import Timer
 from engine.sip.transactions import ServerTransaction
 from engine.sip.types import Body, EndCause, FailureKind, Flow, InviteState, Party
 
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from engine.sip.stack import SipStack
 
 __all__ = ["IncomingInvite"]
+
+
+_REMINDER_S = 60.0
+"""RFC 3261 §13.3.1.1."""
+_RELIABLE_REMINDER_S = 150.0
+"""RFC 3262 §3: the peer is known to have the response, so "two and a half minutes" will do."""
 
 
 class _Reliable:
@@ -52,6 +59,7 @@ class IncomingInvite(Call):
         "_has_described",
         "_held_answer",
         "_reliables",
+        "_reminder",
         "_rseq",
         "_transaction",
         "_was_pracked",
@@ -78,6 +86,7 @@ class IncomingInvite(Call):
         self._acceptance: Acceptance | None = None
         self._held_answer: tuple[Body | None, Fields] | None = None
         self._reliables: deque[_Reliable] | None = None
+        self._reminder: Timer | None = None
         self._rseq = 0
         self._was_pracked = False
         self._has_described = False
@@ -114,8 +123,11 @@ class IncomingInvite(Call):
         fields = (contact, ("Allow", self.stack.allow), *headers)
         if is_required or (reliable and is_possible and self.stack.config.reliable_provisionals):
             self._ring_reliably(_Reliable(status, reason, fields, body), now)
+            self._remind_at(now + _RELIABLE_REMINDER_S, lambda at: self.ring(at, status, reliable=reliable))
         else:
-            self.stack.respond(self._transaction, status, now, reason=reason, fields=fields, body=body)
+            transaction = self._transaction
+            data = self.stack.respond(transaction, status, now, reason=reason, fields=fields, body=body)
+            self._remind_at(now + _REMINDER_S, lambda at: self._ring_again(status, data, at))
 
     def answer(self, body: Body | None, now: float, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Send 200; retransmitted until the ACK comes (→ `Confirmed`). WrongState after a final response.
@@ -127,6 +139,8 @@ class IncomingInvite(Call):
             return
         if self.state is not InviteState.PROCEEDING or self._held_answer is not None:
             raise self._wrong("answer")
+        if self._reminder is not None:
+            self._reminder.cancel()
         reliables = self._reliables
         if reliables and any(reliable.body is not None for reliable in reliables):
             # RFC 3262 §3: no 2xx while a provisional with a session description is unacknowledged.
@@ -190,6 +204,18 @@ class IncomingInvite(Call):
             super().never_acknowledged(now)
         elif self.state is InviteState.ENDING:
             self._say_bye(self.dialog_of_call, self._wish, now)
+
+    # Proxies on the way give up after three minutes without a sign of life (§16.6).
+
+    def _remind_at(self, deadline: float, action: Callable[[float], None]) -> None:
+        if self._reminder is not None:
+            self._reminder.cancel()
+        self._reminder = self.stack.timers.at(deadline, action)
+
+    def _ring_again(self, status: int, data: bytes, now: float) -> None:
+        """§13.3.1.1: "the UAS MUST send a non-100 provisional response at every minute"."""
+        self._transaction.send(status, data, now)
+        self._remind_at(now + _REMINDER_S, lambda at: self._ring_again(status, data, at))
 
     # Reliable provisionals.
 
@@ -266,7 +292,10 @@ class IncomingInvite(Call):
             self._held_answer = None
             self._answer(*held, now)
 
-    def _stop_reliables(self) -> None:
+    def _stop_ringing(self) -> None:
+        if self._reminder is not None:
+            self._reminder.cancel()
+            self._reminder = None
         reliables, self._reliables = self._reliables, None
         for reliable in reliables or ():
             if reliable.repetition is not None:
@@ -287,7 +316,7 @@ class IncomingInvite(Call):
             raise ValueError("the INVITE carried no offer: the 200 needs one")
         else:
             negotiation.offer_locally(body)
-        self._stop_reliables()
+        self._stop_ringing()
         self.state = InviteState.ESTABLISHED
         fields = (
             stack.contact_for(self._transaction, dialog.contact_user),
@@ -306,7 +335,7 @@ class IncomingInvite(Call):
             self.stack.emit(Confirmed(self, now))
 
     def _refuse(self, kind: FailureKind, status: int, reason: str, now: float, headers: Fields = ()) -> None:
-        self._stop_reliables()
+        self._stop_ringing()
         self._held_answer = None
         self.stack.respond(self._transaction, status, now, reason=reason, fields=headers)
         self._fail(kind, status, reason or self.stack.phrase(status), now)

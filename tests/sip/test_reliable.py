@@ -222,6 +222,21 @@ def test_the_repetition_of_a_provisional_doubles_without_limit_and_504_ends_it()
     wire.assert_silent()
 
 
+def test_while_it_rings_a_new_reliable_provisional_comes_every_two_and_a_half_minutes() -> None:
+    wire, _, far, call = called()
+    call.ring(wire.now)
+    wire.pump()
+    prack(far, 2)
+    wire.run(until=150.1)
+    assert far.statuses().count(180) == 2
+    first, second = (r.rseq or 0 for r in far.answered() if r.status == 180)
+    assert second == first + 1
+    prack(far, 3)
+    call.reject(wire.now)
+    wire.run()
+    wire.assert_silent()
+
+
 def test_a_supporting_caller_gets_reliability_only_if_asked_for() -> None:
     wire, _, far, call = called(fields=(("Supported", "100rel"),))
     call.ring(wire.now)

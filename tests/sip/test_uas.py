@@ -75,6 +75,20 @@ def test_180_183_and_200_have_one_tag_and_our_contact() -> None:
     assert bob.one(Confirmed).call is call
 
 
+def test_while_it_rings_the_last_provisional_is_repeated_every_minute() -> None:
+    wire, bob, far, call = invited()
+    call.ring(wire.now)
+    call.ring(wire.now, 182, reason="Second In Line")
+    wire.run(until=190.0)
+    assert far.statuses() == [100, 180, 182, 182, 182, 182]
+    assert [sent.at for sent in wire.log if sent.title == "182 INVITE"] == [0.0, 60.0, 120.0, 180.0]
+    call.reject(wire.now)
+    wire.run()
+    assert far.statuses().count(182) == 4
+    assert bob.one(Failed)
+    wire.assert_silent()
+
+
 def test_the_record_route_is_echoed_and_followed() -> None:
     wire, _, far, call = answered(fields=(("Record-Route", "<sip:192.0.2.9:5070;lr>, <sip:192.0.2.50;lr>"),))
     assert far.answered()[-1].headers.get("Record-Route") == "<sip:192.0.2.9:5070;lr>, <sip:192.0.2.50;lr>"
