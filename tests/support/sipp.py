@@ -21,6 +21,7 @@ from typing import TypedDict, Unpack
 
 from msgspec import Struct
 
+from tests.support.judge import assert_well_formed
 from tests.support.ports import free_port
 from tests.support.tools import require_sipp
 
@@ -32,6 +33,7 @@ _NO_RETRANSMISSIONS = "Run with -nr"
 """What a scenario says that must not have SIPp's own handling of retransmissions."""
 _READY = b"Scenario Screen"
 _START_TIMEOUT_S = 10.0
+_REMARK = b"\n-----------------------------------------------\n"
 _TRACE_HEAD = re.compile(
     rb"^-{20,} (\d{4}-\d\d-\d\d[ \t]+\d\d:\d\d:\d\d\.\d+)[^\n]*\n"
     rb"(?:UDP|TCP|TLS) message (sent|received)[^\n]*\n\n",
@@ -93,12 +95,15 @@ class SippResult(Struct, frozen=True):
     folder: Path
 
     def assert_passed(self, calls: int = 1) -> None:
-        """Every one of `calls` calls went exactly by the scenario."""
+        """Every one of `calls` calls went by the scenario, and what SIPp received is well-formed."""
         verdict = (self.exit_code, self.successful, self.failed)
         assert verdict == (0, calls, 0), (
             f"{self.scenario}: exit code, successful, failed = {verdict}\n{self.errors}\n"
             f"{self.ladder()}\nfiles: {self.folder}"
         )
+        for message in self.messages:
+            if not message.was_sent:
+                assert_well_formed(message.text)
 
     def received(self, what: str) -> list[TracedMessage]:
         """Requests by method ("BYE") or responses by status and method ("200 BYE"), in order."""
@@ -326,6 +331,11 @@ def _last_row(path: Path) -> dict[str, str]:
     return dict(zip(rows[0], rows[-1], strict=False)) if len(rows) > 1 else {}
 
 
+def _without_remarks(record: bytes) -> bytes:
+    """A message as it was, without what SIPp writes after it."""
+    return record.partition(_REMARK)[0].removesuffix(b"\n")
+
+
 def _parse_trace(path: Path) -> list[TracedMessage]:
     data = path.read_bytes() if path.exists() else b""
     heads = list(_TRACE_HEAD.finditer(data))
@@ -334,7 +344,7 @@ def _parse_trace(path: Path) -> list[TracedMessage]:
         TracedMessage(
             head[2] == b"sent",
             datetime.fromisoformat(re.sub(r"\s+", " ", head[1].decode())).timestamp(),
-            data[head.end() : end].decode(errors="surrogateescape").rstrip("\n") + "\n",
+            _without_remarks(data[head.end() : end]).decode(errors="surrogateescape"),
         )
         for head, end in zip(heads, ends, strict=False)
     ]
