@@ -102,7 +102,7 @@ def _steady_shape(burst: Burst) -> BeepShape | None:
     if others[0][1] > 0.1 * p[0] and all(part < spill * p[0] for _, part in others[1:]):
         return BeepShape.DUAL if p[0] + others[0][1] >= 0.75 and burst.duration_s >= 0.1 else None
     steady = burst.variance_hz2 < (2.0 if short or f[0] < 480.0 or p[0] < 0.85 else 16.0)
-    if p[0] >= (0.9 if short else 0.75) and steady:
+    if p[0] >= (0.9 if short else 0.75) and steady and len(others) <= 2:
         return BeepShape.SINGLE
     return None
 

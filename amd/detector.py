@@ -114,10 +114,9 @@ class AmdDetector:
             evidence = self._ear.speech.evidence(now)
             if evidence.onset_s is None:
                 self._decide(Verdict.SILENCE, Rule.AUDIO_ENDED, "no speech until the audio ended", now)
-            elif self._ear.music.is_likely:
-                self._decide(
-                    Verdict.UNDECIDED, Rule.AUDIO_ENDED, "music until the audio ended", now, evidence
-                )
+            elif not self._ear.may_be_human(now):
+                reason = "signals or music until the audio ended"
+                self._decide(Verdict.UNDECIDED, Rule.AUDIO_ENDED, reason, now, evidence)
             else:
                 evidence = replace(evidence, machine_probability=self._model.machine_probability(evidence))
                 verdict = Verdict.MACHINE if evidence.machine_probability > 0.5 else Verdict.HUMAN
@@ -193,7 +192,7 @@ class AmdDetector:
             self._decide(Verdict.MACHINE, Rule.WORD_COUNT, reason, now, evidence)
         elif (
             evidence.pause_s * 1000.0 >= params.pause_ms and 1.0 - probability >= params.human_probability
-        ) and not (self._ear.is_tone_sounding or self._ear.music.is_likely):
+        ) and self._ear.may_be_human(now):
             reason = f"{evidence.speech_s:.1f} s of speech, then silence for {evidence.pause_s:.1f} s"
             self._decide(Verdict.HUMAN, Rule.SHORT_GREETING, reason, now, evidence)
         elif now >= _samples(params.decision_timeout_ms):

@@ -38,6 +38,15 @@ class Ear:
         """A tone sounds now, whatever it will turn out to be."""
         return self._tracer.tone_steps >= _TONE_STEPS
 
+    def may_be_human(self, now: int) -> bool:
+        """Nothing speaks against it but what was said: no music, no data, no keys."""
+        onset = self.speech.onset_sample
+        return not (
+            self.is_tone_sounding
+            or self.music.is_likely
+            or (onset is not None and self._judge.forbids_human(now, onset))
+        )
+
     def hear(self, pcm: NDArray[np.int16]) -> Iterator[tuple[Step, Beep | Tone | None]]:
         """int16[n], mono, 8 kHz; yields once per full 20 ms. The step is valid until the next one."""
         return self._hear(pcm, lost=False)

@@ -41,8 +41,6 @@ class Step:
 
     __slots__ = (
         "end_sample",
-        "energy_a",
-        "energy_b",
         "is_lost",
         "level_dbov",
         "lines",
@@ -58,9 +56,6 @@ class Step:
         """More than half of the step never arrived."""
         self.level_dbov = SILENCE_DBOV
         """RMS of 203–3484 Hz over the window; a full-scale square wave has 0."""
-        self.energy_a = 0.0
-        """Mean square of the first and second 10 ms, all frequencies, in int16 units²."""
-        self.energy_b = 0.0
         self.tonality = 0.0
         """Part of the band's energy in its (up to) three strongest lines, 0–1."""
         self.lines: tuple[tuple[float, float], ...] = ()
@@ -131,10 +126,6 @@ class FrameAnalyser:
         step.end_sample = self._heard
         step.is_lost = self._lost > FRAME // 2
         newest = self._buffer[FRAME:]
-        halves = newest.reshape(2, FRAME // 2).astype(np.float64)
-        step.energy_a, step.energy_b = np.einsum("ij,ij->i", halves, halves).tolist()
-        step.energy_a /= FRAME // 2
-        step.energy_b /= FRAME // 2
         step.vad = self._vad.is_speech(newest.tobytes(), SAMPLE_RATE_HZ)
         spectrum = np.fft.rfft(self._buffer * self._window, FFT)
         power = spectrum.real**2 + spectrum.imag**2

@@ -17,7 +17,7 @@ __all__ = ["MusicTracker"]
 _WINDOW_STEPS: Final = 150
 _AUDIBLE_DBOV: Final = -45.0
 _SURE_SHARE: Final = 0.45
-_SURE_STEPS: Final = 100
+_SURE_STEPS: Final = 80
 _LIKELY_SHARE: Final = 0.35
 _LIKELY_STEPS: Final = 40
 _NOTE_SHARE: Final = 0.3
@@ -47,7 +47,7 @@ class MusicTracker:
 
     @property
     def is_sure(self) -> bool:
-        """Two of the last three seconds sounded, and it was music (or one long tone)."""
+        """More than half of the last three seconds sounded, and it was music (or one long tone)."""
         return self._audible >= _SURE_STEPS and self._steady >= _SURE_SHARE * self._audible
 
     def led_to(self, tone_s: float) -> bool:

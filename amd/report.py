@@ -20,7 +20,8 @@ __all__ = ["write_report"]
 _EDGES: Final = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
 _STYLE: Final = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse;margin:.6rem 0}td,th{border:1px solid #bbb;padding:.15rem .6rem;text-align:right}
+table{border-collapse:collapse;margin:.6rem 0}td,th{border:1px solid #bbb;padding:.15rem .6rem}
+td,th{text-align:right}
 th:first-child,td:first-child{text-align:left}img{max-width:100%}pre{background:#f4f4f4;padding:.6rem;overflow:auto}
 """
 

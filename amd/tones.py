@@ -38,6 +38,8 @@ _PROGRESS_HZ: Final = (380.0, 490.0)
 _CADENCES_S: Final = (0.25, 0.375, 0.5)
 """Halves of the usual busy and congestion cadences."""
 _HOLD_S: Final = 0.5
+_DATA: Final = frozenset({ToneName.FAX_CED, ToneName.FAX_CNG, ToneName.MODEM})
+_DATA_SAMPLES: Final = 10 * SAMPLE_RATE_HZ
 _REPEAT_S: Final = 12.0
 """A cadence that paused for longer is reported anew."""
 
@@ -105,7 +107,7 @@ class _Heard(NamedTuple):
 class ToneJudge:
     """Bursts in; beeps and named tones out. Remembers a few bursts, so that cadences can be told."""
 
-    __slots__ = ("_held", "_past", "_signal_end", "_told", "was_signal")
+    __slots__ = ("_data_until", "_held", "_past", "_signal_end", "_signal_start", "_told", "was_signal")
 
     def __init__(self) -> None:
         self._past: deque[_Heard] = deque(maxlen=8)
@@ -115,6 +117,9 @@ class ToneJudge:
         self.was_signal = False
         """The latest burst was a beep or a signal, not a voice."""
         self._signal_end: int | None = None
+        self._signal_start = 0
+        self._data_until = 0
+        """Fax, modem and music go on in ways that are not named one by one."""
 
     def hear(self, burst: Burst | None, now: int, *, spoken: bool) -> Beep | Tone | None:
         """One step. `spoken`: somebody spoke before this burst. At most one event per step."""
@@ -146,12 +151,21 @@ class ToneJudge:
         self._held = None
         return replace(beep, sample=now)
 
+    def forbids_human(self, now: int, onset_sample: int) -> bool:
+        """What was taken for speech is more likely data, music, or a key: wait before calling it a person."""
+        if self._data_until > now:
+            return True
+        end, start = self._signal_end, self._signal_start
+        near = SAMPLE_RATE_HZ // 2
+        return end is not None and start - near < onset_sample < end + near
+
     def is_recent(self, now: int) -> bool:
         """A named signal or a beep ended within the last three seconds."""
         return self._signal_end is not None and now - self._signal_end < 3 * SAMPLE_RATE_HZ
 
     def music(self, now: int) -> Tone | None:
         """Music sounds; told once in twelve seconds of it."""
+        self._data_until = now + _DATA_SAMPLES
         key = (ToneName.MUSIC, "")
         last = self._told.get(key)
         self._told[key] = now
@@ -161,6 +175,7 @@ class ToneJudge:
 
     def _mark(self, burst: Burst) -> None:
         self.was_signal = True
+        self._signal_start = burst.start_sample
         self._signal_end = burst.end_sample
 
     def forget(self) -> None:
@@ -168,6 +183,8 @@ class ToneJudge:
         self._held = None
 
     def _tell(self, name: ToneName, meaning: str, burst: Burst, now: int) -> Tone | None:
+        if name in _DATA:
+            self._data_until = now + _DATA_SAMPLES
         key = (name, meaning)
         last = self._told.get(key)
         self._told[key] = now
