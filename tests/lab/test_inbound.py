@@ -132,3 +132,27 @@ async def test_many_callers_side_by_side_are_each_joined_to_their_own_callee(sip
     calling.assert_passed(30)
     called.assert_passed(30)
     assert calling.retransmissions == called.retransmissions == 0
+
+
+async def test_a_caller_that_never_acks_gets_the_200_again_and_then_a_bye(sipp: SippBench) -> None:
+    callee = await sipp.callee("callee_answers")
+    async with inbound(callee.uri, answer_on_bridge=True, t1_ms=20) as engine:
+        caller = await sipp.caller("caller_never_acks", sip_address(engine))
+        calling, called = await caller.finished(), await callee.finished()
+    calling.assert_passed()
+    called.assert_passed()
+    answers = calling.received("200 INVITE")
+    assert len({answer.text for answer in answers}) == 1, "each copy is the same"
+    assert 3 <= len(answers) <= 12
+    (bye,) = calling.received("BYE")
+    assert bye.at_utc - answers[0].at_utc == pytest.approx(64 * 0.02, abs=0.4)
+    assert len(called.received("BYE")) == 1
+
+
+async def test_a_trunk_that_pings_with_options_is_told_what_we_allow(sipp: SippBench) -> None:
+    async with inbound("sip:bob@127.0.0.1:9") as engine:
+        caller = await sipp.caller("caller_pings", sip_address(engine))
+        seen = await caller.finished()
+    seen.assert_passed()
+    (answer,) = seen.received("200 OPTIONS")
+    assert {"INVITE", "ACK", "CANCEL", "BYE"} <= {each.strip() for each in answer.header("Allow").split(",")}
