@@ -57,6 +57,7 @@ async def _measure(calls: int, seconds: float) -> tuple[float, Heard]:
     context = multiprocessing.get_context("spawn")
     phones = context.Process(target=_phones, args=(theirs, 2 * calls, seconds))
     phones.start()
+    theirs.close()  # so that phones that die end the wait
     loop = asyncio.get_running_loop()
     ports: list[int] = await loop.run_in_executor(None, ours.recv)
     plane = MediaPlane(MediaConfig())
