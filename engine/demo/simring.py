@@ -56,9 +56,9 @@ class SimringOutcome(Struct, frozen=True):
 async def run_simring(out: TextIO, folder: Path) -> SimringOutcome:
     """Run it; about six seconds. Recordings go into `folder`. Raises SoftphoneError."""
     async with AsyncExitStack() as exits:
-        bob, carol, dave, alice = [await exits.enter_async_context(phone) for phone in await _phones(folder)]
-        phones = {"alice": alice, "bob": bob, "carol": carol, "dave": dave}
-        engine = await exits.enter_async_context(Engine(_config(bob, carol, dave)))
+        phones = await _start_phones(exits, folder)
+        alice, bob = phones["alice"], phones["bob"]
+        engine = await exits.enter_async_context(Engine(_config(bob, phones["carol"], phones["dave"])))
         ladder = Ladder(out, {phone.port: name for name, phone in phones.items()})
         engine.add_tracer(ladder.draw)
         results: asyncio.Queue[DialResult] = asyncio.Queue()
@@ -92,21 +92,16 @@ async def run_simring(out: TextIO, folder: Path) -> SimringOutcome:
     return outcome
 
 
-async def _phones(folder: Path) -> tuple[Softphone, Softphone, Softphone, Softphone]:
-    """bob, carol, dave, alice; started side by side."""
-    return await asyncio.gather(
-        Softphone.start(
-            SoftphoneConfig(
-                name="bob",
-                behaviour=Answer(
-                    after_s=_PICKS_UP_AFTER_S, sound=Tone(_BOB_HZ), record=str(folder / "bob-heard.wav")
-                ),
-            )
-        ),
-        Softphone.start(SoftphoneConfig(name="carol", behaviour=Refuse(486, after_s=0.5))),
-        Softphone.start(SoftphoneConfig(name="dave", behaviour=Ring())),
-        Softphone.start(SoftphoneConfig(name="alice")),
+async def _start_phones(exits: AsyncExitStack, folder: Path) -> dict[str, Softphone]:
+    """By name; they end with `exits`."""
+    picks_up = Answer(after_s=_PICKS_UP_AFTER_S, sound=Tone(_BOB_HZ), record=str(folder / "bob-heard.wav"))
+    configs = (
+        SoftphoneConfig(name="bob", behaviour=picks_up),
+        SoftphoneConfig(name="carol", behaviour=Refuse(486, after_s=0.5)),
+        SoftphoneConfig(name="dave", behaviour=Ring()),
+        SoftphoneConfig(name="alice"),
     )
+    return {config.name: await exits.enter_async_context(await Softphone.start(config)) for config in configs}
 
 
 def _config(*callees: Softphone) -> Config:

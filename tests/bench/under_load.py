@@ -64,6 +64,10 @@ class Report(Struct, frozen=True, kw_only=True):
     rss_before_kb: int
     rss_peak_kb: int
     rss_after_kb: int
+    rss_late_kb: int = 0
+    """After three quarters of the dials: from here on memory should be flat (timers run 32 s)."""
+    rss_end_kb: int = 0
+    """When the last dial had been started."""
     rss_held_kb: int = 0
     """While everything was held at once (`ring`, `bridge`)."""
     left_over: int = 0
@@ -105,6 +109,8 @@ class _Load:
         self.results: Counter[str] = Counter()
         self.reached = 0
         """Dials that got as far as the order holds them: ringing or connected."""
+        self.rss_late_kb = 0
+        self.rss_end_kb = 0
         self.changed = asyncio.Event()
 
     def observer(self, dial: Dial) -> Observer:
@@ -149,6 +155,8 @@ async def _originate(engine: Engine, load: _Load) -> None:
         await asyncio.sleep(max(0.0, due - loop.time()))
         dial = engine.start_dial(request)
         dial.observe(load.observer(dial))
+        if index == order.count * 3 // 4:
+            load.rss_late_kb = _rss_kb()
 
 
 async def _run(order: Order) -> Report:
@@ -169,6 +177,7 @@ async def _run(order: Order) -> Report:
         patience = order.count / order.rate + 120.0
         if order.kind in ("dial", "ring"):
             await _originate(engine, load)
+            load.rss_end_kb = _rss_kb()
         if order.kind in ("ring", "bridge"):
             wanted = order.count * (len(order.targets) if order.kind == "ring" else 1)
             await load.until(lambda: load.reached >= wanted, patience)
@@ -196,6 +205,8 @@ async def _run(order: Order) -> Report:
         rss_before_kb=before,
         rss_peak_kb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         rss_after_kb=after,
+        rss_late_kb=load.rss_late_kb,
+        rss_end_kb=load.rss_end_kb,
         rss_held_kb=held,
         left_over=left,
     )
