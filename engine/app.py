@@ -35,6 +35,7 @@ from engine.sip.types import StackConfig, Timers, Transport
 from engine.transport.config import EndpointConfig, ListenOn
 from engine.transport.dns import DnsPython
 from engine.transport.endpoint import SipEndpoint, Tracer
+from engine.transport.listening import reachable_host
 from engine.transport.resolver import Resolver
 from media import AudioCapabilities, MediaConfig, MediaPlane
 from media.codecs import CodecSpec, find_codec
@@ -87,14 +88,20 @@ class Engine:
         await self.stop()
 
     async def start(self) -> None:
-        """Open the sockets. Raises OSError, naming the address, with nothing left open."""
+        """Open the sockets. Raises ConfigError, naming key and address, with nothing left open."""
         async with AsyncExitStack() as exits:
-            media = MediaPlane(self._media_config())
+            try:
+                media = MediaPlane(self._media_config())
+            except (OSError, ValueError) as error:
+                raise ConfigError("media.listen", f"{self.config.media.listen}: {error}") from error
             exits.push_async_callback(media.close)
             resolver = self._resolver()
             exits.push_async_callback(resolver.close)
             endpoint = SipEndpoint(self._endpoint_config(), on_call=self._on_call, resolver=resolver)
-            await endpoint.start()
+            try:
+                await endpoint.start()
+            except OSError as error:
+                raise ConfigError("sip.listen", str(error)) from error
             exits.push_async_callback(endpoint.stop, _GOODBYE_S)
             services = LegServices(endpoint, media)
             dials = DialManager(
@@ -204,7 +211,7 @@ class Engine:
         first, last = media.port_range()
         return MediaConfig(
             host=media.listen,
-            advertised=media.advertise,
+            advertised=media.advertise or reachable_host(media.listen),
             first_port=first,
             last_port=last,
             capabilities=self._default_capabilities,

@@ -21,7 +21,7 @@ from engine.config import (
 )
 from engine.dial.outcome import DialStatus
 from engine.dial.request import DialRequest, Target
-from engine.errors import Overloaded
+from engine.errors import ConfigError, Overloaded
 from engine.sip.events import Answered, Ended, Failed, IncomingCall, Provisional
 from engine.sip.types import Body, Failure
 from tests.legs.support import FarSide, sdp
@@ -210,3 +210,31 @@ async def test_a_dial_without_a_caller_reports_its_result() -> None:
         result = await dialling
         assert (result.dial_status, result.dial_sip_status) == (DialStatus.BUSY, 486)
         assert result.legs[0].sip_reason == "Busy Here"
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        (Config(media=MediaConfig(listen="192.0.2.1")), "media.listen"),
+        (Config(sip=SipConfig(listen=("udp:192.0.2.1:0",))), "sip.listen"),
+    ],
+)
+async def test_an_address_this_machine_does_not_have_is_a_config_error_and_nothing_stays_open(
+    config: Config, key: str
+) -> None:
+    engine = Engine(config)
+    with pytest.raises(ConfigError) as caught:
+        await engine.start()
+    assert caught.value.key == key
+    assert "192.0.2.1" in str(caught.value)
+    await engine.stop()
+
+
+async def test_a_wildcard_is_never_written_into_sdp() -> None:
+    config = Config(sip=SipConfig(listen=("udp:127.0.0.1:0",)), media=MediaConfig(listen="0.0.0.0", ports=""))
+    async with Engine(config) as engine:
+        stream = engine.media.stream()
+        offer = stream.create_offer()
+        stream.close()
+    assert b"c=IN IP4 0.0.0.0" not in offer
+    assert b"c=IN IP4 " in offer

@@ -106,11 +106,8 @@ async def _dial(arguments: argparse.Namespace) -> int:
         )
     except PlayerError as error:
         raise ConfigError("--play or --after-beep", str(error)) from error
-    try:
-        engine = Engine(config)
-        await engine.start()
-    except OSError as error:
-        raise ConfigError("sip.listen", str(error)) from error
+    engine = Engine(config)
+    await engine.start()
     try:
         if arguments.trace:
             engine.add_tracer(print_messages(loop.time(), sys.stderr))

@@ -11,7 +11,6 @@ from collections.abc import Coroutine
 
 from engine.cli.exits import OK
 from engine.config import load_config
-from engine.errors import ConfigError
 
 __all__ = ["add_parser"]
 
@@ -58,10 +57,7 @@ async def _serve(arguments: argparse.Namespace) -> int:
     configure_logging(level=config.logs.level, json=config.logs.json, mask_personal=config.logs.mask)
     engine = Engine(config)
     loop = asyncio.get_running_loop()
-    try:
-        await engine.start()
-    except OSError as error:
-        raise ConfigError("sip.listen", str(error)) from error
+    await engine.start()
     asked = asyncio.Event()
     asked_again = asyncio.Event()
 

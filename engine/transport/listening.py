@@ -11,7 +11,7 @@ from engine.transport.link import Counters, Link, LinkUser
 from engine.transport.stream import StreamLink
 from engine.transport.udp import UdpLink
 
-__all__ = ["advertise", "open_links"]
+__all__ = ["advertise", "open_links", "reachable_host"]
 
 _SUPPORTED = (Transport.UDP, Transport.TCP)
 _PORT_TRIES = 64  # for a kernel-chosen port that is free for every transport
@@ -69,11 +69,14 @@ async def _open(
 
 
 def advertise(bound: Address, spec: ListenOn) -> Address:
-    """What others should send to. A wildcard address cannot be one: the default route's address stands in."""
-    host = spec.advertised_host or bound.host
-    if host in ("0.0.0.0", "::"):
-        host = _default_route_address(host)
+    """What others should send to, with the port."""
+    host = spec.advertised_host or reachable_host(bound.host)
     return Address(host, spec.advertised_port or bound.port)
+
+
+def reachable_host(bound: str) -> str:
+    """The address others can use for a socket bound to `bound`; for a wildcard the default route's."""
+    return _default_route_address(bound) if bound in ("0.0.0.0", "::") else bound
 
 
 def _default_route_address(wildcard: str) -> str:
