@@ -303,36 +303,33 @@ class Dialog:
 class Ack:
     """The ACK of a 2xx: sent once now, and again for every retransmission of the 2xx."""
 
-    __slots__ = ("_body", "_data", "_dialog", "_flow", "_invite", "_ticket")
+    __slots__ = ("_body", "_data", "_dialog", "_flow", "_invite", "_stack")
 
     def __init__(self, dialog: Dialog, invite: Request, body: Body | None, now: float) -> None:
+        self._stack = dialog.stack
         self._dialog: Dialog | None = dialog
+        """Until it is built: an ACK is kept for 64·T1, the dialog need not be."""
         self._invite: Request | None = invite
         self._body = body
         self._data = b""
         self._flow: Flow | None = None
-        self._ticket: int | None = None
         if dialog.reuses_flow and dialog.flow is not None:
             self._use_hops((Hop(dialog.flow.transport, dialog.flow.remote),), now)
         elif dialog._hops and dialog._hops_uri == dialog.path()[2]:
             self._use_hops(dialog._hops, now)
         else:
-            self._ticket = dialog.stack.find_hops(dialog.path()[2], self._use_hops, now)
+            dialog.stack.find_hops(dialog.path()[2], self._use_hops, now)
 
     def send_again(self) -> None:
         """The 2xx came again. Nothing while the address is still being looked up."""
         if self._flow is not None:
-            self._stack_send(self._data, self._flow)
-
-    def _stack_send(self, data: bytes, flow: Flow) -> None:
-        assert self._dialog is not None
-        self._dialog.stack.transmit(data, flow)
+            self._stack.transmit(self._data, self._flow)
 
     def _use_hops(self, hops: Sequence[Hop], now: float) -> None:
         dialog, invite = self._dialog, self._invite
         assert dialog is not None
         assert invite is not None
-        stack = dialog.stack
+        stack = self._stack
         for hop in hops:
             point = stack.listeners.for_hop(hop, dialog.local_address)
             if point is not None:
@@ -352,7 +349,7 @@ class Ack:
         )
         self._data = request.to_bytes()
         self._flow = Flow(hop.transport, point.bound, hop.remote)
-        self._invite = self._body = None
+        self._dialog = self._invite = self._body = None
         stack.transmit(self._data, self._flow)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from engine.sip.client_transaction import SPENT
 from engine.sip.message import Request
 from engine.sip.tables import SERVER_INVITE, SERVER_NON_INVITE, Action, Input, State, Transitions
 from engine.sip.timers import Timer
@@ -100,6 +101,11 @@ class ServerTransaction:
         """A final response was sent."""
         return self.state is not State.PROCEEDING and self.state is not State.TRYING
 
+    def release(self) -> None:
+        """The TU has no more to say: keep only what absorbs retransmissions."""
+        self.user = None
+        self.request = SPENT
+
     def _step(self, stimulus: Input, now: float, what: bytes | Request | None) -> None:
         row = self._table.get((self.state, stimulus))
         if row is None:
@@ -179,6 +185,7 @@ class ServerTransaction:
         self._lifetime = self._layer.timers.at(now + wait, self._timer_i)
 
     def _start_j(self, now: float, what: object) -> None:
+        self.release()
         wait = self.timers.j if self.reply_flow.transport is Transport.UDP else 0.0
         self._lifetime = self._layer.timers.at(now + wait, self._timer_j)
 
@@ -186,8 +193,7 @@ class ServerTransaction:
         self._lifetime = self._layer.timers.at(now + self.timers.l, self._timer_l)
 
     def __repr__(self) -> str:
-        request = self.request
-        return f"<server {request.method} {request.branch} {self.state} from {self.reply_flow.remote}>"
+        return f"<server {self.key[-1]} {self.key[0]} {self.state} from {self.reply_flow.remote}>"
 
 
 _ServerPerform: TypeAlias = Callable[[ServerTransaction, float, "bytes | Request | None"], None]

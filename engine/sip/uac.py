@@ -475,7 +475,10 @@ class OutgoingInvite(Call):
 
     def _finish(self, now: float) -> None:
         super()._finish(now)
-        self._sender = None  # What its transaction still absorbs it tells us; we have nothing to tell it.
+        self._drop_early_dialogs(now)
+        # The transaction lives on for up to 64·T1 and keeps us: to acknowledge again, we need only `_acks`.
+        self._dialogs.clear()
+        self._sender = self.dialog = None
 
     def _is_current(self, dialog: Dialog) -> bool:
         return dialog is self.dialog or dialog.is_early

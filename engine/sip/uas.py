@@ -374,6 +374,7 @@ class IncomingInvite(Call):
             self.state = InviteState.ENDING  # `_end_without_bye`: the BYE is still to come.
             return
         super()._finish(now)
+        self._transaction.release()
 
     # What the shared parts ask.
 

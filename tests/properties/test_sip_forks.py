@@ -1,7 +1,7 @@
 """One INVITE, a proxy that forks it, branches that answer in any order, an owner who may hang up at any time.
 
-At most one answer is ever reported; every 2xx is acknowledged as often as it comes; every dialog that is not the
-reported one gets exactly one BYE; whatever happens, one `Failed` or `Ended`, and nothing stays behind.
+At most one answer is ever reported; every 2xx is acknowledged as often as it comes; every dialog that is not
+the reported one gets exactly one BYE; whatever happens, one `Failed` or `Ended`, and nothing stays behind.
 """
 
 from __future__ import annotations
