@@ -18,6 +18,9 @@ __all__ = ["Ear"]
 
 _TONE_STEPS = 4
 """Steps after which a steady line is a tone and no voice."""
+_LEAD_SAMPLES = 800
+"""Speech began well before a tone, or it is the tone's own beginning, taken for speech."""
+_AUDIBLE_DBOV = -45.0
 _LOST_CHUNK = 1600
 
 
@@ -68,13 +71,19 @@ class Ear:
             speech.push(step, is_tone=steady)
             if speech.utterance is not before:
                 self._judge.forget()
-            spoken = began is not None and (burst is None or began < burst.start_sample)
-            if burst is not None and burst.is_over and music.led_to(burst.duration_s):
-                burst = None
-            signal = self._judge.hear(burst, step.end_sample, spoken=spoken)
+            spoken = began is not None and (burst is None or began < burst.start_sample - _LEAD_SAMPLES)
+            signal = self._judge.hear(
+                burst,
+                step.end_sample,
+                spoken=spoken,
+                is_sounding=tracer.is_sounding,
+                is_note=burst is not None and music.led_to(burst.duration_s),
+            )
             if burst is not None and self._judge.was_signal:
                 speech.retract(burst.start_sample)
-            music.push(step, is_steady=steady)
+            music.push(
+                is_audible=step.level_dbov > max(_AUDIBLE_DBOV, speech.floor_dbov + 8.0), is_steady=steady
+            )
             if signal is None and music.is_sure and not self._judge.is_recent(step.end_sample):
                 signal = self._judge.music(step.end_sample)
             yield step, signal

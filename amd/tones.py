@@ -14,11 +14,11 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from amd.beep import beep_of
 from amd.bursts import Burst
 from amd.course import Course
 from amd.events import Beep, BeepShape, Tone, ToneName
 from amd.params import SAMPLE_RATE_HZ
+from amd.shapes import beep_of
 
 __all__ = ["ToneJudge", "dtmf_digit", "sit_meaning"]
 
@@ -37,7 +37,8 @@ _PROGRESS_HZ: Final = (380.0, 490.0)
 """Where the single-line tones of call progress lie (400, 425, 440, 450, 480)."""
 _CADENCES_S: Final = (0.25, 0.375, 0.5)
 """Halves of the usual busy and congestion cadences."""
-_HOLD_S: Final = 0.5
+_HOLD_S: Final = 0.54
+"""A burst that may begin a cadence is held for so long: the longest pause of a busy tone, and its onset."""
 _DATA: Final = frozenset({ToneName.FAX_CED, ToneName.FAX_CNG, ToneName.MODEM})
 _DATA_SAMPLES: Final = 10 * SAMPLE_RATE_HZ
 _REPEAT_S: Final = 12.0
@@ -121,24 +122,29 @@ class ToneJudge:
         self._data_until = 0
         """Fax, modem and music go on in ways that are not named one by one."""
 
-    def hear(self, burst: Burst | None, now: int, *, spoken: bool) -> Beep | Tone | None:
-        """One step. `spoken`: somebody spoke before this burst. At most one event per step."""
+    def hear(
+        self, burst: Burst | None, now: int, *, spoken: bool, is_sounding: bool, is_note: bool
+    ) -> Beep | Tone | None:
+        """One step, at most one event. `spoken`: somebody spoke before; `is_sounding`: a tone sounds now;
+        `is_note`: music led to this burst."""
         if burst is None:
-            return self._let_go(now)
+            return None if is_sounding else self._let_go(now)
         self.was_signal = False
         named = self._name(burst, spoken=spoken)
         self._past.append(_Heard(burst.start_sample, burst.end_sample, burst.frequencies_hz[0]))
         if named is not None:
             self._mark(burst)
             name, meaning = named
-            if self._held is not None and _same(self._held[0].frequency_hz, burst.frequencies_hz[0]):
-                self._held = None
+            self._held = None
             return self._tell(name, meaning, burst, now) if name is not None else None
         beep = beep_of(burst, now)
-        if beep is None:
+        if beep is None or is_note:
             return None
         self._mark(burst)
         if self._is_suspect(burst, beep, spoken=spoken):
+            if self._is_cadence(burst, spoken=spoken):
+                self._held = None
+                return None
             self._held = (beep, burst.end_sample + int(_HOLD_S * SAMPLE_RATE_HZ))
             return None
         self._held = None
@@ -294,11 +300,30 @@ class ToneJudge:
         hz = beep.frequency_hz
         if abs(hz - 950.0) <= 62.0 and 0.2 <= burst.duration_s <= 0.45 and not spoken:
             return True
+        if abs(hz - 1400.0) <= 62.0 and len(self._past) > 1 and self._follows(950.0):
+            return True
         in_band = _PROGRESS_HZ[0] <= hz <= _PROGRESS_HZ[1]
         if not spoken:
             return in_band or burst.duration_s < 0.25
         near = abs(hz - 425.0) <= 10.0 or abs(hz - 400.0) <= 6.0
         return near and any(abs(burst.duration_s - half) <= 0.02 for half in _CADENCES_S)
+
+    def _is_cadence(self, burst: Burst, *, spoken: bool) -> bool:
+        """The same burst came a moment ago, or is as long as ringback: the network's, even if distorted."""
+        hz = burst.frequencies_hz[0]
+        if not spoken and burst.duration_s >= 0.75:
+            return True
+        for heard in list(self._past)[:-1]:
+            recent = burst.start_sample - heard.end_sample < 1.2 * SAMPLE_RATE_HZ
+            alike = abs(heard.hz - hz) <= 25.0 and abs(heard.duration_s - burst.duration_s) <= 0.12
+            if recent and alike:
+                return _PROGRESS_HZ[0] <= hz <= _PROGRESS_HZ[1]
+        return False
+
+    def _follows(self, hz: float) -> bool:
+        """The burst before the latest was near `hz` and led straight into it."""
+        before, latest = self._past[-2], self._past[-1]
+        return abs(before.hz - hz) <= 62.0 and latest.start_sample - before.end_sample < 0.12 * SAMPLE_RATE_HZ
 
     def _before(self, hz: float) -> _Heard | None:
         for heard in reversed(self._past):
