@@ -32,7 +32,7 @@ Encoding = tuple[str, int, int]
 """An encoding: name in lower case, clock rate, channels."""
 
 
-class AudioCapabilities(Struct, frozen=True):
+class AudioCapabilities(Struct, frozen=True, cache_hash=True):
     """What we can do and like, the same for all streams of a deployment or trunk."""
 
     codecs: tuple[CodecSpec, ...] = DEFAULT_CODECS

@@ -16,6 +16,7 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from media.codecs import CodecSpec
 from media.formats import (
@@ -29,6 +30,7 @@ from media.formats import (
     read_formats,
 )
 from media.sdp import Connection, Direction, MediaDescription, SdpError, SessionDescription
+from media.usual import ANY_PORT, usual_form
 
 __all__ = ["Address", "AudioCapabilities", "NegotiatedMedia", "NegotiationFailed", "Negotiator"]
 
@@ -171,7 +173,15 @@ class Negotiator:
         if self._offered is None:
             raise NegotiationFailed("an answer without an offer of ours")
         self.has_pending_offer = False
-        ours, direction = self._offered
+        usual = usual_form(sdp) if self.negotiated is None else None
+        if usual is None:
+            return self._take_answer(sdp, *self._offered)
+        first = _first_answer(self.capabilities, self._local.host, self._offered[1], usual.sdp)
+        self._numbers.update(first.numbers)
+        self.negotiated = _at_port(first.agreed, usual.port)
+        return self.negotiated
+
+    def _take_answer(self, sdp: bytes, ours: Formats, direction: Direction) -> NegotiatedMedia:
         session = _read(sdp)
         if len(session.media) != len(self._lines):
             raise NegotiationFailed(
@@ -195,6 +205,24 @@ class Negotiator:
 
     def receive_offer(self, sdp: bytes) -> tuple[bytes, NegotiatedMedia]:
         """The answer to the peer's offer and what it means. Raises NegotiationFailed (status 400 or 488)."""
+        usual = usual_form(sdp) if self.negotiated is None else None
+        if usual is None:
+            text, is_rejected = self._take_offer(sdp)
+        else:
+            first = _first_offer(self.capabilities, self._local.host, self.direction, usual.sdp)
+            text, is_rejected = first.text, False
+            self.negotiated = _at_port(first.agreed, usual.port)
+            self._lines = first.lines
+            self._numbers.update(first.numbers)
+        # Glare is settled by the signalling; whoever answers has lost his own offer.
+        self.withdraw_offer()
+        agreed = self.negotiated
+        assert agreed is not None
+        answer = self._describe(text, agreed.direction, mux=agreed.rtcp_mux, rejected=is_rejected)
+        return answer, agreed
+
+    def _take_offer(self, sdp: bytes) -> tuple[tuple[str, str], bool]:
+        """What to write about formats into the answer, and whether the offer's audio is switched off."""
         session = _read(sdp)
         index, theirs, common = self._choose(session)
         media = session.media[index]
@@ -208,10 +236,7 @@ class Negotiator:
         )
         self._index = index
         self._numbers.update(theirs.numbers)
-        # Glare is settled by the signalling; whoever answers has lost his own offer.
-        self.withdraw_offer()
-        text = format_lines(ours, self.capabilities.ptime_ms)
-        return self._describe(text, agreed.direction, mux=mux, rejected=media.is_rejected), agreed
+        return format_lines(ours, self.capabilities.ptime_ms), media.is_rejected
 
     def withdraw_offer(self) -> None:
         """The peer refused our last offer (488, 491, …): the agreement before it still holds (§8)."""
@@ -327,6 +352,44 @@ class Negotiator:
             self._body = body
         text = f"v=0\r\no=- {self._session_id} {self._version} IN {family} {host}\r\n{body}"
         return text.encode("utf-8", "surrogateescape")
+
+
+class _First(NamedTuple):
+    """What a usual description leads to in a session's first exchange, the peer's port apart."""
+
+    agreed: NegotiatedMedia
+    numbers: tuple[tuple[Encoding, int], ...]
+    lines: tuple[_Line, ...]
+    text: tuple[str, str]
+
+
+@lru_cache(maxsize=256)
+def _first_answer(capabilities: AudioCapabilities, host: str, direction: Direction, sdp: bytes) -> _First:
+    """Of a usual answer to our first offer. Raises NegotiationFailed."""
+    twin = Negotiator(capabilities, Address(host, ANY_PORT), session_id=0)
+    twin.direction = direction
+    text, ours = offer_formats(capabilities, ())
+    agreed = twin._take_answer(sdp, ours, direction)
+    return _First(agreed, tuple(twin._numbers.items()), twin._lines, text)
+
+
+@lru_cache(maxsize=256)
+def _first_offer(capabilities: AudioCapabilities, host: str, direction: Direction, sdp: bytes) -> _First:
+    """Of a usual offer that begins a session. Raises NegotiationFailed."""
+    twin = Negotiator(capabilities, Address(host, ANY_PORT), session_id=0)
+    twin.direction = direction
+    text, _ = twin._take_offer(sdp)
+    assert twin.negotiated is not None
+    return _First(twin.negotiated, tuple(twin._numbers.items()), twin._lines, text)
+
+
+def _at_port(agreed: NegotiatedMedia, port: int) -> NegotiatedMedia:
+    """The agreement with the peer's real port in place of `ANY_PORT`."""
+    if agreed.remote is None:
+        return agreed
+    host = agreed.remote.host
+    rtcp = Address(host, port if agreed.rtcp_mux else port + 1)
+    return replace(agreed, remote=Address(host, port), remote_rtcp=rtcp)
 
 
 def _read(sdp: bytes) -> SessionDescription:

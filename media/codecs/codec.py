@@ -13,7 +13,7 @@ from media.audio import Pcm
 __all__ = ["Codec", "CodecSpec"]
 
 
-class CodecSpec(Struct, frozen=True):
+class CodecSpec(Struct, frozen=True, cache_hash=True):
     """An audio encoding as an rtpmap line names it (RFC 8866 §6.6)."""
 
     name: str
