@@ -115,7 +115,9 @@ def heard(event: AmdEvent) -> str:
             return f"{what}, from {start:.2f} to {end:.2f} s"
         case GreetingEnded():
             return f"greeting ended at {seconds(event.speech_end_sample):.2f} s"
+        case Tone(meaning=meaning) if meaning != event.name.value:
+            return f"tone: {event.name.value}, {meaning}"
         case Tone():
-            return f"tone: {event.name.value}, {event.meaning}"
+            return f"tone: {event.name.value}"
         case _:
             assert_never(event)

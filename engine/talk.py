@@ -1,15 +1,14 @@
 """What we say and keep when there is no caller: files played to the callee, a recording of the callee.
 
 --play                a file for whoever answers; with --after-beep, for people only
---after-beep          a message for machines, played after the record beep, or after the greeting where
-                      no beep comes
+--after-beep          a message for machines, played after the record beep; after the greeting where no beep
+                      comes; and where nobody can be heard at all
 --record              everything the callee says
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -18,13 +17,19 @@ from engine.dial.dial import Dial, Happening
 from engine.dial.events import Connected, DetectorFired
 from engine.dial.result import DialResult
 from media import MediaStream, PlaybackEnded, Recording, StreamEvent
-from media.player import PcmPlayer, open_player
+from media.audio import Pcm
+from media.player import PcmPlayer, decode_file
 
 __all__ = ["Talk"]
 
 _RATE_HZ = 8000
 _BEEP_PATIENCE_S = 3.0
 """How long after the end of a greeting a beep may still come; then the message is left without one."""
+_MOST_BEGINNINGS = 3
+"""A beep while the message is being left was the record beep after all: pips and double beeps come before
+it. More than this is a machine that beeps for ever."""
+_TAIL_S = 0.3
+"""From the last packet to the goodbye: the far side's jitter buffer has to play what it holds."""
 
 
 class Talk:
@@ -41,8 +46,9 @@ class Talk:
 
     __slots__ = (
         "_after_beep",
+        "_beginnings",
         "_dial",
-        "_has_left_message",
+        "_goodbye",
         "_patience",
         "_play",
         "_record_path",
@@ -52,12 +58,9 @@ class Talk:
     )
 
     def __init__(
-        self,
-        *,
-        play: PcmPlayer | None = None,
-        after_beep: PcmPlayer | None = None,
-        record: Path | None = None,
+        self, *, play: Pcm | None = None, after_beep: Pcm | None = None, record: Path | None = None
     ) -> None:
+        """int16[n], mono, 8 kHz."""
         self._play = play
         self._after_beep = after_beep
         self._record_path = record
@@ -65,7 +68,9 @@ class Talk:
         self._stream: MediaStream | None = None
         self._dial: Dial | None = None
         self._patience: asyncio.TimerHandle | None = None
-        self._has_left_message = False
+        self._goodbye: asyncio.TimerHandle | None = None
+        self._beginnings = 0
+        """How often the message was begun since a machine was recognised."""
         self.problem = ""
         """Why the recording could not be made; empty if nothing went wrong."""
 
@@ -75,8 +80,8 @@ class Talk:
     ) -> Talk:
         """Decode the files before anybody is rung. Raises media.player.PlayerError, naming the file."""
         return cls(
-            play=await open_player(play, _RATE_HZ) if play else None,
-            after_beep=await open_player(after_beep, _RATE_HZ) if after_beep else None,
+            play=await asyncio.to_thread(decode_file, play, _RATE_HZ) if play else None,
+            after_beep=await asyncio.to_thread(decode_file, after_beep, _RATE_HZ) if after_beep else None,
             record=Path(record) if record else None,
         )
 
@@ -101,57 +106,73 @@ class Talk:
                 self._on_detected(cast(AmdEvent, happening.detail))
             case DialResult():
                 self._stop_waiting()
+                self._stay()
             case _:
                 pass
 
     def _begin(self) -> None:
-        dial = self._dial
-        stream = cast("MediaStream | None", dial.winner.media) if dial is not None and dial.winner else None
-        if dial is None or stream is None:
+        winner = self._dial.winner if self._dial is not None else None
+        if winner is None or winner.media is None:
             return
-        self._stream = stream
-        stream.on_event(_hang_up_after(dial))
+        stream = self._stream = cast(MediaStream, winner.media)
+        stream.on_event(self._on_stream_event)
         if self._record_path is not None:
             try:
                 self._recording = stream.record(self._record_path)
             except OSError as error:
                 self.problem = f"cannot record to {self._record_path}: {error.strerror}"
-        if self._play is not None and self._after_beep is None:
-            stream.play(self._play)
+        if self._after_beep is None:
+            self._say(self._play)
+
+    # -- the message after the beep -----------------------------------------------------------------------
 
     def _on_detected(self, event: AmdEvent) -> None:
-        if self._after_beep is None or self._stream is None or self._has_left_message:
+        if self._after_beep is None or self._stream is None:
             return
         match event:
             case Decision(verdict=Verdict.HUMAN):
-                if self._play is not None:
-                    self._stream.play(self._play)
-            case Decision(verdict=Verdict.MACHINE):
-                self._stream.stop_playing()
-            case Beep():
-                self._leave_message()
-            case GreetingEnded():
                 self._stop_waiting()
-                loop = asyncio.get_running_loop()
-                self._patience = loop.call_later(_BEEP_PATIENCE_S, self._leave_message)
+                if not self._beginnings:
+                    self._say(self._play)
+            case Decision(verdict=Verdict.MACHINE):
+                # What was begun before was said over its greeting.
+                self._stop_waiting()
+                self._stay()
+                self._beginnings = 0
+                self._stream.stop_playing()
+            case Beep() if self._beginnings < _MOST_BEGINNINGS:
+                self._leave_message()
+            case Decision() | GreetingEnded() if not self._beginnings:
+                self._wait_for_beep()
             case _:
                 pass
 
+    def _wait_for_beep(self) -> None:
+        self._stop_waiting()
+        self._patience = asyncio.get_running_loop().call_later(_BEEP_PATIENCE_S, self._leave_message)
+
     def _leave_message(self) -> None:
         self._stop_waiting()
-        if self._stream is not None and self._after_beep is not None:
-            self._has_left_message = True
-            self._stream.play(self._after_beep)
+        self._beginnings += 1
+        self._say(self._after_beep)
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
 
+    # -- saying -------------------------------------------------------------------------------------------
 
-def _hang_up_after(dial: Dial) -> Callable[[StreamEvent], None]:
-    def on_event(event: StreamEvent) -> None:
-        if isinstance(event, PlaybackEnded) and not event.interrupted:
-            dial.hang_up()
+    def _say(self, pcm: Pcm | None) -> None:
+        if self._stream is not None and pcm is not None:
+            self._stay()
+            self._stream.play(PcmPlayer(pcm, _RATE_HZ))
 
-    return on_event
+    def _on_stream_event(self, event: StreamEvent) -> None:
+        if isinstance(event, PlaybackEnded) and not event.interrupted and self._dial is not None:
+            self._goodbye = asyncio.get_running_loop().call_later(_TAIL_S, self._dial.hang_up)
+
+    def _stay(self) -> None:
+        if self._goodbye is not None:
+            self._goodbye.cancel()
+            self._goodbye = None
