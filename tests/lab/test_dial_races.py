@@ -14,6 +14,7 @@ from engine.dial.outcome import DialStatus, TerminationReason
 from tests.lab.test_dial_outcomes import branch, number
 from tests.support.running_engine import happened, lab_config, ring, running, start
 from tests.support.sipp import SippBench
+from tests.support.timing import is_on_time
 
 pytestmark = pytest.mark.lab
 
@@ -34,7 +35,7 @@ async def test_dv34_a_200_after_the_cancel_is_acked_and_ended_with_bye(sipp: Sip
         seen = await callee.finished()
     seen.assert_passed()
     ack, bye = seen.received("ACK")[0], seen.received("BYE")[0]
-    assert bye.at_utc - ack.at_utc < 0.3
+    assert is_on_time(bye.at_utc - ack.at_utc, 0.0)
     assert ack.header("To") == bye.header("To") == seen.sent("200 INVITE")[0].header("To")
     assert not happened(happenings, Connected)
     assert (result.dial_status, result.dial_sip_status) == (DialStatus.NO_ANSWER, 487)
@@ -49,10 +50,10 @@ async def test_dv30_a_callee_that_ignores_the_cancel_does_not_hold_the_result(si
         took_s = asyncio.get_running_loop().time() - started
         seen = await callee.finished()
     seen.assert_passed()
-    assert took_s < 0.3 + 3.0 + 0.5
+    assert is_on_time(took_s, 0.3 + 3.0)
     first, second = seen.received("CANCEL")[:2]
     assert branch(first) == branch(second)
-    assert second.at_utc - first.at_utc == pytest.approx(0.5, abs=0.2)
+    assert is_on_time(second.at_utc - first.at_utc, 0.5)
     assert (result.dial_status, result.dial_sip_status) == (DialStatus.NO_ANSWER, 487)
     assert result.legs[0].is_abandoned
 
@@ -87,7 +88,7 @@ async def test_dv34_of_two_forks_the_second_answer_is_acked_and_hung_up(sipp: Si
     assert winner.at_utc - loser.at_utc > 0.3, "the winner talks on after the loser is gone"
     assert len(happened(happenings, LegAnswered)) == 1
     assert result.dial_status is DialStatus.COMPLETED
-    assert result.talk_s == pytest.approx(0.6, abs=0.2)
+    assert is_on_time(result.talk_s, 0.6)
 
 
 async def test_a_bye_that_crosses_the_ack_ends_a_completed_dial(sipp: SippBench) -> None:
@@ -99,7 +100,7 @@ async def test_a_bye_that_crosses_the_ack_ends_a_completed_dial(sipp: SippBench)
     assert len(seen.received("ACK")) == 1
     assert len(seen.received("200 BYE")) == 1
     assert (result.dial_status, result.ended_by) == (DialStatus.COMPLETED, EndedBy.CALLEE)
-    assert result.talk_s < 0.3
+    assert is_on_time(result.talk_s, 0.0)
 
 
 async def test_dv33_of_ten_that_ring_one_answers_and_nine_are_told_why_they_stop(sipp: SippBench) -> None:
@@ -131,7 +132,7 @@ async def test_dv34_a_cancel_waits_for_the_first_provisional_response(sipp: Sipp
     seen.assert_passed()
     (invite,), (cancel,) = seen.received("INVITE"), seen.received("CANCEL")
     assert cancel.at_utc >= seen.sent("100 INVITE")[0].at_utc
-    assert cancel.at_utc - invite.at_utc == pytest.approx(0.3, abs=0.15)
+    assert is_on_time(cancel.at_utc - invite.at_utc, 0.3)
     assert (result.dial_status, result.dial_sip_status) == (DialStatus.NO_ANSWER, 487)
 
 
@@ -146,7 +147,7 @@ async def test_no_response_at_all_is_408_after_timer_b(silent_uri: str) -> None:
     async with running(lab_config(timer_b_s=1.0)) as engine:
         result = await ring(engine, silent_uri, within_s=5.0)
     assert (result.dial_status, result.dial_sip_status) == (DialStatus.FAILED, 408)
-    assert result.ring_s == pytest.approx(1.0, abs=0.3)
+    assert is_on_time(result.ring_s, 1.0)
 
 
 async def test_dv52_a_6xx_on_one_branch_does_not_stop_the_others(sipp: SippBench) -> None:

@@ -9,6 +9,7 @@ import pytest
 from engine.config import RouteConfig, SourceConfig, TargetConfig
 from tests.support.running_engine import inbound, lab_config, running, sip_address
 from tests.support.sipp import SippBench
+from tests.support.timing import is_on_time
 
 pytestmark = pytest.mark.lab
 
@@ -30,7 +31,7 @@ async def test_a_caller_is_bridged_and_its_bye_releases_the_callee(
     assert invite.header("Call-ID") != calling.sent("INVITE")[0].header("Call-ID")
     answered, bridged = calling.received("200 INVITE")[0], called.sent("200 INVITE")[0]
     assert (answered.at_utc >= bridged.at_utc) is answer_on_bridge, "DV-40"
-    assert called.received("BYE")[0].at_utc - calling.sent("BYE")[0].at_utc < 0.5
+    assert is_on_time(called.received("BYE")[0].at_utc - calling.sent("BYE")[0].at_utc, 0.0)
     assert calling.retransmissions == called.retransmissions == 0
 
 
@@ -41,7 +42,7 @@ async def test_a_caller_that_cancels_gets_487_and_its_target_a_cancel(sipp: Sipp
         calling, called = await caller.finished(), await callee.finished()
     calling.assert_passed()
     called.assert_passed()
-    assert called.received("CANCEL")[0].at_utc - calling.sent("CANCEL")[0].at_utc < 0.3
+    assert is_on_time(called.received("CANCEL")[0].at_utc - calling.sent("CANCEL")[0].at_utc, 0.0)
     assert "Call completed elsewhere" not in called.received("CANCEL")[0].header("Reason"), "DV-33"
 
 
@@ -145,7 +146,7 @@ async def test_a_caller_that_never_acks_gets_the_200_again_and_then_a_bye(sipp: 
     assert len({answer.text for answer in answers}) == 1, "each copy is the same"
     assert 3 <= len(answers) <= 12
     (bye,) = calling.received("BYE")
-    assert bye.at_utc - answers[0].at_utc == pytest.approx(64 * 0.02, abs=0.4)
+    assert is_on_time(bye.at_utc - answers[0].at_utc, 64 * 0.02)
     assert len(called.received("BYE")) == 1
 
 

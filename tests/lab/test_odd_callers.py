@@ -1,0 +1,65 @@
+"""Callers and callees that leave the beaten path, and twelve targets on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from engine import Target
+from engine.dial.events import HangUpLeg
+from engine.dial.outcome import DialStatus, TerminationReason
+from tests.support.running_engine import happened, inbound, running, sip_address, start
+from tests.support.sipp import SippBench
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.mark.parametrize("answer_on_bridge", [True, False])
+async def test_a_caller_who_never_answers_our_offer_is_hung_up_and_holds_no_callee(
+    sipp: SippBench, answer_on_bridge: bool
+) -> None:
+    callee = await sipp.callee("callee_answers", hold_ms=700)
+    async with inbound(callee.uri, answer_on_bridge=answer_on_bridge) as engine:
+        caller = await sipp.caller("caller_never_answers_our_offer", sip_address(engine))
+        calling = await caller.finished()
+        called = await callee.stop()
+    calling.assert_passed()
+    if answer_on_bridge:
+        called.assert_passed()
+        assert len(called.received("BYE")) == 1
+    else:
+        assert [m.method for m in called.messages if not m.was_sent][:2] == ["INVITE", "CANCEL"]
+
+
+async def test_dv10_of_twelve_targets_ten_ring_and_a_duplicate_rings_once(sipp: SippBench) -> None:
+    callees = await sipp.callee("load_simring", calls=10)
+    users = ["user1", "user1", *(f"user{n}" for n in range(2, 10)), "winner", "user10", "user11"]
+    async with running() as engine:
+        dial, happenings = start(engine, *(callees.uri_for(user) for user in users), time_limit_s=0.2)
+        async with asyncio.timeout(10.0):
+            result = await dial.wait()
+        seen = await callees.finished()
+    seen.assert_passed(10)
+    rung = [invite.first_line.split()[1] for invite in seen.received("INVITE")]
+    assert sorted(rung) == sorted(callees.uri_for(user) for user in [*users[1:10], "winner"])
+    assert len({invite.header("Call-ID") for invite in seen.received("INVITE")}) == 10
+    assert len(happened(happenings, HangUpLeg)) == 10
+    assert (result.dial_status, len(result.legs)) == (DialStatus.COMPLETED, 10)
+    assert [warning.split(",")[0] for warning in result.warnings] == [
+        "targets: 1 duplicates are dialled once",
+        "targets: more than 10",
+        "targets: more than 10",
+    ]
+
+
+async def test_dv25_a_name_that_does_not_exist_fails_at_once_beside_one_who_answers(sipp: SippBench) -> None:
+    callee = await sipp.callee("callee_answers", hold_ms=200)
+    async with running() as engine:
+        nowhere = Target.sip("sip:bob@nowhere.invalid")
+        dial, _ = start(engine, nowhere, callee.uri, time_limit_s=0.2)
+        async with asyncio.timeout(10.0):
+            result = await dial.wait()
+        (await callee.finished()).assert_passed()
+    assert [leg.sip_status for leg in result.legs] == [503, 200]
+    assert result.termination_reason is TerminationReason.TIME_LIMIT
