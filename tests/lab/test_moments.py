@@ -12,6 +12,7 @@ from engine.softphone import Answer, CallState
 from tests.support.lossy import lossy_link
 from tests.support.phones import PhoneRack
 from tests.support.running_engine import inbound, ring, running, sip_address
+from tests.support.sipp import SippBench
 
 pytestmark = pytest.mark.lab
 
@@ -97,3 +98,17 @@ async def test_a_caller_is_served_although_messages_are_lost(
         await (await bob.next_call()).until(CallState.DISCONNECTED)
     assert len(bob.calls) == 1, "a retransmitted INVITE is no second call"
     assert (link.sip_to_called.lost, link.sip_to_caller.lost) == (len(to_called), len(to_caller))
+
+
+async def test_a_hundred_dials_at_once_all_come_about(sipp: SippBench) -> None:
+    callees = await sipp.callee("load_simring", calls=200, trace=False)
+    winner, other = callees.uri_for("winner"), callees.uri_for("bob")
+    async with running() as engine:
+        dials = (ring(engine, winner, other, time_limit_s=0.5) for _ in range(100))
+        results = await asyncio.gather(*dials)
+        seen = await callees.finished()
+    seen.assert_passed(200)
+    assert {(result.dial_status, result.dial_sip_status) for result in results} == {
+        (DialStatus.COMPLETED, 200)
+    }
+    assert len({leg.sip_call_id for result in results for leg in result.legs}) == 200
