@@ -8,6 +8,7 @@ import random
 import socket
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 from media.latch import Latch
 from media.negotiate import Address, NegotiatedMedia
@@ -113,16 +114,13 @@ class RtpPort:
 
     def configure(self, media: NegotiatedMedia, now: float) -> None:
         """A new or renewed agreement: where to send, which payload types to take. Begins to receive."""
-        types = [False] * 128
-        for payload_type, _codec in media.receive_codecs:
-            types[payload_type] = True
-        types[media.receive_payload_type] = True
-        for extra in (media.dtmf_receive_payload_type, media.cn_receive_payload_type):
-            if extra is not None:
-                types[extra] = True
         is_first = not self._types
-        # By the whole second byte, so that the hot path need not mask the marker away.
-        self._types = tuple(types + types)
+        self._types = _accepted(
+            media.receive_payload_type,
+            media.dtmf_receive_payload_type,
+            media.cn_receive_payload_type,
+            *[payload_type for payload_type, _codec in media.receive_codecs],
+        )
         self._is_mux = media.rtcp_mux
         self.reception.set_clock_rate(media.codec.clock_rate_hz)
         self.sending.clock_rate_hz = media.codec.clock_rate_hz
@@ -311,15 +309,28 @@ def socket_address(address: Address | None) -> SocketAddress | None:
     if address is None or not address.port:
         return None
     host, port = address
+    canonical = _canonical(host)
+    if canonical is None:
+        return None
+    return (canonical, port, 0, 0) if ":" in host else (canonical, port)
+
+
+@lru_cache(maxsize=1024)
+def _canonical(host: str) -> str | None:
+    """As `recvfrom` spells it; None for a name and for 0.0.0.0."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         packed = socket.inet_pton(family, host)
     except OSError:
         return None
-    if not any(packed):
-        return None
-    canonical = socket.inet_ntop(family, packed)
-    return (canonical, port) if family == socket.AF_INET else (canonical, port, 0, 0)
+    return socket.inet_ntop(family, packed) if any(packed) else None
+
+
+@lru_cache(maxsize=64)
+def _accepted(*payload_types: int | None) -> tuple[bool, ...]:
+    """Whether to take a packet, by its whole second byte: the hot path need not mask the marker away."""
+    types = [number in payload_types for number in range(128)]
+    return tuple(types + types)
 
 
 def _ignore(

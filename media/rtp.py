@@ -257,10 +257,11 @@ class Sending:
 
     def __init__(self, clock_rate_hz: int = 8000, rng: random.Random | None = None) -> None:
         draw = (rng or _random).getrandbits
-        self.ssrc = draw(32)
-        self.sequence = draw(15)
+        drawn = draw(32 + 32 + 15)  # at once: the system's generator costs a call to the kernel each time
+        self.ssrc = drawn & 0xFFFFFFFF
+        self.sequence = drawn >> 64
         """Of the next packet. Starts in the lower half: no wrap among the first packets (RFC 3711 §3.3.1)."""
-        self.last_timestamp = draw(32)
+        self.last_timestamp = drawn >> 32 & 0xFFFFFFFF
         self.last_at = _NEVER
         """The instant `last_timestamp` stands for, monotonic seconds; -inf before the first packet."""
         self.step = 0
