@@ -14,7 +14,7 @@ from engine.ids import CallSid
 from engine.legs.call_leg import CallLeg
 from engine.legs.services import SDP, LegServices, sdp_of
 from engine.routing.identity import identity_of
-from engine.sip.events import CallEvent, Ended, Failed, IncomingCall
+from engine.sip.events import CallEvent, Confirmed, Ended, Failed, IncomingCall
 from engine.sip.types import Body, InviteState
 from engine.sip.uas import IncomingInvite
 from media import AudioCapabilities
@@ -143,9 +143,18 @@ class InboundLeg(CallLeg):
                 self._leave(event.at, event.failure.reason)
             case Ended():
                 self._leave(event.at, event.reason_header)
+            case Confirmed():
+                self._expect_media(event)
             case _:
                 if self._gone is None:
                     self._on_session_event(event)
+
+    def _expect_media(self, event: Confirmed) -> None:
+        # An ACK without the answer to the offer in our 200 (RFC 3261 §13.2.1) leaves a call that never has
+        # audio: a callee joined to it would wait for ever.
+        if self._is_delayed and not event.call.dialog_of_call.negotiation.is_complete:
+            _log.info("no answer in the ACK", leg=self._id)
+            self._on_media_failed("no answer in the ACK")
 
     def _leave(self, at: float, reason: str) -> None:
         self._gone = CallerGone(at, reason)
