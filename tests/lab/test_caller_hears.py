@@ -1,4 +1,4 @@
-"""Section 5 of the dial contract, row by row: what the caller is sent and, by spectrum, what the caller hears."""
+"""Section 5 of the dial contract, row by row: what the caller is sent and, by spectrum, hears."""
 
 from __future__ import annotations
 
@@ -62,7 +62,6 @@ def music(path: Path) -> str:
         file.setframerate(8000)
         file.writeframes(pcm.tobytes())
     return str(path)
-
 
 
 def seconds_of(path: Path, hz: float) -> list[float]:

@@ -18,7 +18,6 @@ from tests.support.spectrum import hear, stretch
 pytestmark = pytest.mark.lab
 
 
-
 def config(*routes: RouteConfig) -> Config:
     return Config(
         sip=SipConfig(listen=("udp:[::1]:0", "tcp:[::1]:0"), t1_ms=100),
