@@ -45,6 +45,7 @@ __all__ = [
     "RATE_HZ",
     "Callee",
     "PhoneCall",
+    "as_ulaw",
     "on_the_phone",
     "pause",
     "tone",
@@ -64,6 +65,12 @@ def pause(seconds: float) -> Pcm:
 def tone(*hz: float, seconds: float, on_off_s: tuple[float, ...] = (), level_dbov: float = -16.0) -> Pcm:
     """A tone, interrupted if told so, at -16 dBov per frequency."""
     return render(ToneShape(hz, on_off_s, level_dbov), RATE_HZ, 0, round(seconds * RATE_HZ))
+
+
+def as_ulaw(*sounds: Pcm) -> Pcm:
+    """What arrives of it: whole packets, through G.711."""
+    pcm = np.concatenate(sounds)
+    return _ULAW.decode(_ULAW.encode(pcm[: len(pcm) // _FRAME * _FRAME]))
 
 
 def _read(name: str) -> Pcm:
@@ -128,6 +135,10 @@ class Callee:
     def _listen(self) -> None:
         self._heard += [packet.payload for packet in self.far.waiting() if packet.payload_type == 0]
 
+    def is_listened_to(self) -> bool:
+        """Our side decodes what it says."""
+        return self.stream.rtp.is_watched
+
     @property
     def heard(self) -> Pcm:
         """Everything the stream said, packet after packet, pauses between them left out."""
@@ -146,6 +157,12 @@ class PhoneCall:
         self.happenings: list[Happening] = []
         self._task = task
         dial.observe(self.happenings.append)
+
+    async def sends_early_media(self) -> None:
+        """183 with SDP."""
+        self.leg.early_media()
+        self.leg.media = self.callee.stream
+        await settle()
 
     async def answers(self) -> None:
         """The callee picks up."""
