@@ -46,7 +46,6 @@ class JitterBuffer(Generic[Item]):
         "_clock_rate_hz",
         "_cursor",
         "_filling",
-        "_highest",
         "_latest",
         "_max",
         "_min",
@@ -90,7 +89,6 @@ class JitterBuffer(Generic[Item]):
         """
         self._packets: dict[int, tuple[int, Item]] = {}
         self._next: int | None = None  # extended sequence number that the next pull wants
-        self._highest = 0
         self._cursor = 0  # its timestamp, as far as one can tell
         self._filling = True
         self._waited = 0
@@ -121,7 +119,7 @@ class JitterBuffer(Generic[Item]):
     def push(self, sequence: int, timestamp: int, item: Item, arrival: float) -> bool:
         """One packet; `arrival` in units of the RTP clock, any origin. False: too late or a duplicate."""
         if self._next is None:
-            self._next = self._highest = 0x10000 + sequence  # room below for packets that were overtaken
+            self._next = 0x10000 + sequence  # room below for packets that were overtaken
             self._cursor = timestamp
         number = self._next + _signed16(sequence - self._next)
         if number - self._next > _MAX_AHEAD:
@@ -141,8 +139,6 @@ class JitterBuffer(Generic[Item]):
             return False
         self._learn(number, timestamp, arrival)
         self._packets[number] = (timestamp, item)
-        if number > self._highest:
-            self._highest = number
         if len(self._packets) * self._step > self._max + self._step:
             self._drop_to_target()
         return True

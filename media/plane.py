@@ -117,6 +117,10 @@ class MediaPlane:
             self._timer.cancel()
             self._timer = None
 
+    def report(self, what: str, error: BaseException) -> None:
+        """A bug or a failure that must not stop the audio goes to the loop's exception handler."""
+        self._loop.call_exception_handler({"message": what, "exception": error})
+
     def finish(self, recording: Recording) -> None:
         """Close a file in the background; a failure is reported to the loop's exception handler."""
         task = self._loop.create_task(recording.stop(), name="finish recording")
@@ -127,7 +131,7 @@ class MediaPlane:
         self._finishing.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            self._loop.call_exception_handler({"message": "a recording was not finished", "exception": error})
+            self.report("a recording was not finished", error)
 
     def _housekeeping(self) -> None:
         """One timer for all streams: 0.2 µs per stream and turn, nothing at all while none is active."""
@@ -135,4 +139,7 @@ class MediaPlane:
         now = time.monotonic()
         config = self.config
         for stream in tuple(self._active):
-            stream.housekeeping(now, config.rtp_timeout_s, rtcp=config.rtcp)
+            try:
+                stream.housekeeping(now, config.rtp_timeout_s, rtcp=config.rtcp)
+            except Exception as error:  # noqa: BLE001 - one stream's bug must not leave the others unkept
+                self.report("the housekeeping of a media stream failed", error)

@@ -26,6 +26,7 @@ class AudioReceiver:
         "_concealer",
         "_frame",
         "_gaps_left",
+        "_generation",
         "_is_quiet",
         "_left",
         "_noise",
@@ -58,12 +59,28 @@ class AudioReceiver:
         self._left: Pcm = silence(0)
         self._was_lost = False
         self._gaps_left: list[tuple[int, int]] = []
+        self._generation = 0
         self.gaps: list[tuple[int, int]] = []
         """Stretches of the last `pull` that were lost and concealed: (start, end) in samples."""
         self.jitter: JitterBuffer[tuple[int, bytes]] = JitterBuffer(self._clock_rate_hz)
 
-    def push(self, payload_type: int, sequence: int, timestamp: int, payload: bytes, at: float) -> None:
-        """One audio or comfort-noise packet, arrived at `at` (monotonic seconds)."""
+    def push(
+        self,
+        payload_type: int,
+        sequence: int,
+        timestamp: int,
+        payload: bytes,
+        at: float,
+        generation: int = 0,
+    ) -> None:
+        """One audio or comfort-noise packet, arrived at `at` (monotonic seconds).
+
+        Another `generation` than before: the sender's numbers began anew (`Reception.generation`). Left to
+        itself the jitter buffer could take numbers a little below the old ones for packets that come late.
+        """
+        if generation != self._generation:
+            self._generation = generation
+            self.jitter.reset()
         if payload_type in self._codecs or payload_type == self._noise_type:
             self.jitter.push(sequence, timestamp, (payload_type, payload), at * self._clock_rate_hz)
 

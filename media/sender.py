@@ -97,10 +97,14 @@ class AudioSender:
             self._source = None
             self._on_source_end(True, at)
 
-    def close(self, at: float) -> None:
-        """Fall silent for good and let the owner go."""
+    def give_up(self, at: float) -> None:
+        """Fall silent: whatever is being said or waits to be said is dropped."""
         self.stop(at)
         self._stop_digits()
+
+    def close(self, at: float) -> None:
+        """Fall silent for good and let the owner go."""
+        self.give_up(at)
         self._on_source_end = _ignore_end
 
     def send_digits(self, digits: str, duration_ms: int, gap_ms: int) -> None:

@@ -39,7 +39,7 @@ __all__ = ["Joint", "MediaStream", "Tap"]
 
 Tap = Callable[[Pcm], None]
 """Called with received audio, int16[n] mono, on the loop; must not block. The array is shared: do not
-write to it.
+write to it. A tap that raises is removed and reported to the loop's exception handler.
 """
 
 DIGITS = frozenset("0123456789*#ABCD")
@@ -359,6 +359,9 @@ class MediaStream:
 
     def keep(self, recording: Recording, channel: int = 0) -> None:
         """Be recorded; the file is finished when this stream closes, at the latest."""
+        if self._closed:
+            self._plane.finish(recording)
+            return
         recording.follow(self, channel)
         self._recordings.append(recording)
 
@@ -389,7 +392,8 @@ class MediaStream:
         if self._digit_pending and self._digits_in is not None:
             self._digit_done(self._digits_in.audio_resumed(timestamp), at)
         if self._receiver is not None:
-            self._receiver.push(payload_type, sequence, timestamp, bytes(buffer[start:end]), at)
+            generation = self._port.reception.generation
+            self._receiver.push(payload_type, sequence, timestamp, bytes(buffer[start:end]), at, generation)
 
     def _event_packet(self, payload: bytearray, timestamp: int, at: float) -> None:
         if self._digits_in is None or len(payload) < 2 or payload[0] >= len(DIGITS):
@@ -415,14 +419,27 @@ class MediaStream:
         if receiver is not None:
             pcm = receiver.pull()
             for listener in tuple(self._listeners):
-                listener.hear(pcm, receiver.sample_rate_hz, receiver.gaps)
+                try:
+                    listener.hear(pcm, receiver.sample_rate_hz, receiver.gaps)
+                except Exception as error:  # noqa: BLE001 - a listener's bug must not silence the call
+                    self._plane.report("a tap failed and was removed", error)
+                    self.remove_tap(listener.tap)
             if self._tone_detector is not None:
                 for digit in self._tone_detector.push(pcm):
                     self._emit(DtmfReceived(digit.digit, round(digit.duration_ms), DtmfMethod.IN_BAND, at))
             if self._bridge_decodes and self.joint is not None:
                 self.joint.heard(self, pcm, at)
-        if self._sender.is_busy and not self._sender.tick(at):
+        if self._sender.is_busy and not self._say(at):
             self._changed()
+
+    def _say(self, at: float) -> bool:
+        """One packet time of our own voice; False if that was the last."""
+        try:
+            return self._sender.tick(at)
+        except Exception as error:  # noqa: BLE001 - the source's bug; who waits for its end must hear of it
+            self._plane.report("a source failed and is not played any further", error)
+            self._sender.give_up(at)
+            return False
 
     def housekeeping(self, now: float, rtp_timeout_s: float | None, *, rtcp: bool) -> None:
         """Reports, keep-alive, silence. Called by the plane about twice a second."""
@@ -456,7 +473,10 @@ class MediaStream:
 
     def _emit(self, event: StreamEvent) -> None:
         for handler in tuple(self._handlers):
-            handler(event)
+            try:
+                handler(event)
+            except Exception as error:  # noqa: BLE001 - one owner's bug must not cost the others the news
+                self._plane.report("the handler of a media event failed", error)
 
     def statistics(self) -> RtpStatistics:
         """Both directions, so far; also after `close`."""
