@@ -69,10 +69,10 @@ class Dialog:
     """One dialog, early or confirmed."""
 
     __slots__ = (
+        "_allow",
         "_hops",
         "_hops_uri",
         "_path",
-        "allow",
         "auth",
         "call_id",
         "contact_user",
@@ -90,7 +90,6 @@ class Dialog:
         "remote_target",
         "route_set",
         "stack",
-        "supported",
         "timers",
         "user",
     )
@@ -127,8 +126,7 @@ class Dialog:
         self.local_address: Address | None = None
         self.contact_user = ""
         self.auth: Authenticator | None = None
-        self.allow: frozenset[str] = frozenset()
-        self.supported: frozenset[str] = frozenset()
+        self._allow = ""
         self.negotiation = Negotiation()
         self.last_rseq: int | None = None
         self._path: tuple[str, tuple[str, ...], str] | None = None
@@ -200,9 +198,11 @@ class Dialog:
     def learn(self, message: Request | Response) -> None:
         """What the peer says it can do."""
         if "allow" in message.headers:
-            self.allow = message.allow
-        if "supported" in message.headers:
-            self.supported = message.supported
+            self._allow = ",".join(message.headers.get_all("allow"))
+
+    def peer_allows(self, method: str) -> bool:
+        """Whether the last Allow of the peer had `method`. Read when asked: few calls ever need to know."""
+        return method in [word.strip().upper() for word in self._allow.split(",")]
 
     def refresh_target(self, message: Request | Response) -> None:
         """§12.2: the Contact of a re-INVITE, UPDATE or 2xx to them replaces the remote target."""

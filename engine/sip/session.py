@@ -89,7 +89,8 @@ class Call:
         Raises WrongState as `offer`, and if the peer does not allow UPDATE.
         """
         dialog = self._the_dialog("update")
-        if not self._may_change(dialog) or "UPDATE" not in dialog.allow or dialog.negotiation.local is None:
+        has_agreed = dialog.negotiation.local is not None
+        if not (has_agreed and self._may_change(dialog) and dialog.peer_allows("UPDATE")):
             raise self._wrong("update")
         self._modification = Modification(self, dialog, "UPDATE", body)
         self._modification.start(now)

@@ -19,6 +19,8 @@ __all__ = ["LOWEST_MIN_SE_S", "SessionTimer"]
 LOWEST_MIN_SE_S = 90
 """RFC 4028 §4."""
 _WAIT_FOR_OTHER_S = 5.0
+_SHORTEST_S = 30
+"""A peer that agrees to less than 90 s breaks the RFC; we follow it this far and no further."""
 
 
 class SessionTimer:
@@ -116,7 +118,7 @@ class SessionTimer:
 
     def _run(self, interval_s: int, is_refresher: bool, now: float) -> None:
         self.stop()
-        interval_s = max(interval_s, 1)
+        interval_s = max(interval_s, _SHORTEST_S)
         self.interval_s, self.is_refresher = interval_s, is_refresher
         queue = self._call.stack.timers
         if is_refresher:
@@ -134,7 +136,7 @@ class SessionTimer:
         if not call.can_offer:
             # A change under way refreshes the session as well; if it does not succeed, we do.
             self._refresh = call.stack.timers.at(now + _WAIT_FOR_OTHER_S, self._do_refresh)
-        elif "UPDATE" in dialog.allow:
+        elif dialog.peer_allows("UPDATE"):
             call.modify("UPDATE", None, now)
         elif dialog.negotiation.local is not None:
             call.modify("INVITE", dialog.negotiation.local, now)

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 __all__ = ["OutgoingInvite"]
 
 _MOST_422 = 3
+_MOST_TARGETS = 10
+"""So many contacts of redirects are tried in all: a 3xx must not make us call half the world."""
+_MOST_EARLY_DIALOGS = 32
+"""Provisionals of further forks are reported, but remembered no more."""
 
 
 class OutgoingInvite(Call):
@@ -152,7 +156,8 @@ class OutgoingInvite(Call):
         self.state = InviteState.PROCEEDING
         tag = response.to_tag
         status = response.status
-        dialog = self._early_dialog(sender, response) if tag and status > 100 else None
+        is_known = tag in self._dialogs or len(self._dialogs) < _MOST_EARLY_DIALOGS
+        dialog = self._early_dialog(sender, response) if tag and status > 100 and is_known else None
         rseq = rseq_of(response) if dialog is not None else None
         body = body_of(response)
         offer: PendingOffer | None = None
@@ -161,7 +166,7 @@ class OutgoingInvite(Call):
                 return  # A retransmission, or one has been lost: it will come again (RFC 3262 §4).
             dialog.last_rseq = rseq
             offer = self._on_reliable(dialog, sender, rseq, body, now)
-        elif body is not None and tag:
+        elif body is not None and dialog is not None:
             self._early_bodies[tag] = body
         emit = self.stack.emit
         emit(Provisional(self, status, response.reason, body, response, tag, rseq is not None, now))
@@ -328,6 +333,8 @@ class OutgoingInvite(Call):
                 continue
             if self.params.target.startswith("sips:") and not uri.startswith("sips:"):
                 continue
+            if len(self._visited) > _MOST_TARGETS:
+                break
             if uri not in self._visited and uri.isprintable():
                 self._visited.add(uri)
                 fresh.append(uri)

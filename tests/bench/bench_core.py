@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from time import process_time
 
-from engine.sip.events import Answered, IncomingCall
+from engine.sip.events import Answered, Failed, IncomingCall
 from engine.sip.message import Request, parse_message
 from engine.sip.stack import SipStack
 from engine.sip.types import Address, Body, Flow, InviteParams, Listener, StackConfig, Transport
@@ -139,17 +139,68 @@ def uas_calls(count: int) -> float:
     return inside
 
 
+def cancelled_calls(count: int, waiting: int = 0) -> float:
+    """CPU seconds inside the core for `count` losers of a simring: INVITE 100 180 CANCEL 200 487 ACK.
+
+    `waiting`: so many other calls ring all the time.
+    """
+    stack = new_stack()
+    params = InviteParams(target="sip:bob@192.0.2.2", from_="<sip:alice@example.com>", body=SDP)
+    for _ in range(waiting):
+        stack.invite(params, 0.0)
+        (sent,) = list(stack.transmits())
+        invite = parse_message(sent.data)
+        assert isinstance(invite, Request)
+        stack.receive(response(invite, "180 Ringing", "w"), FLOW, 0.0)
+        list(stack.events())
+    inside = 0.0
+    for serial in range(count):
+        now = serial / RATE
+        begun = process_time()
+        stack.handle_timeout(now)
+        call = stack.invite(params, now)
+        (sent,) = list(stack.transmits())
+        inside += process_time() - begun
+        invite = parse_message(sent.data)
+        assert isinstance(invite, Request)
+        ringing = [response(invite, "100 Trying", ""), response(invite, "180 Ringing", "b")]
+        begun = process_time()
+        for reply in ringing:
+            stack.receive(reply, FLOW, now)
+            list(stack.events())
+            stack.timeout()
+        call.hang_up(now, 'SIP;cause=200;text="Call completed elsewhere"')
+        (sent,) = list(stack.transmits())
+        inside += process_time() - begun
+        cancel = parse_message(sent.data)
+        assert isinstance(cancel, Request)
+        ending = [response(cancel, "200 OK", ""), response(invite, "487 Request Terminated", "b")]
+        begun = process_time()
+        for reply in ending:
+            stack.receive(reply, FLOW, now)
+            list(stack.transmits())
+            events = list(stack.events())
+            stack.timeout()
+        inside += process_time() - begun
+        assert isinstance(events[-1], Failed)
+    return inside
+
+
 def report(name: str, run: Callable[[int], float], count: int, calibration: float) -> None:
     best = min(run(count) for _ in range(3)) / count * 1e6
-    print(f"{name:<44} {best:8.1f} µs   {best / calibration:6.2f} × calibration")
+    print(f"{name:<52} {best:8.1f} µs   {best / calibration:6.2f} × calibration")
 
 
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
     calibration = calibrate()
-    print(f"{'calibration loop':<44} {calibration:8.1f} µs")
+    print(f"{'calibration loop':<52} {calibration:8.1f} µs")
     report("UAC call: INVITE 100 180 200 ACK BYE 200", uac_calls, count, calibration)
     report("UAS call: INVITE 100 180 200 ACK BYE 200", uas_calls, count, calibration)
+    report("simring loser: INVITE 100 180 CANCEL 200 487 ACK", cancelled_calls, count, calibration)
+    for waiting in (10, 2000):
+        name = f"the same while {waiting} other calls ring"
+        report(name, lambda n, waiting=waiting: cancelled_calls(n, waiting), count, calibration)  # type: ignore[misc]
     if "--profile" in sys.argv:
         profile = cProfile.Profile()
         profile.runcall(uac_calls, count)

@@ -72,6 +72,17 @@ def test_dv24_a_3xx_without_usable_contact_ends_the_branch() -> None:
         assert alice.one(Failed).failure.status == 302
 
 
+def test_a_redirect_to_half_the_world_is_followed_to_ten_contacts_only() -> None:
+    wire, alice, far = calling()
+    far.reply(302, fields=contacts(*(f"<sip:bob@192.0.2.{serial}>" for serial in range(20, 200))))
+    for serial in range(20, 200):
+        if alice.of(Failed):
+            break
+        Scripted(wire, alice, f"192.0.2.{serial}").reply(404)
+    assert alice.one(Failed).failure.status == 404
+    assert alice.sent.count("INVITE") == 11
+
+
 def test_redirects_can_be_turned_off() -> None:
     _, alice, far = calling(max_redirects=0)
     far.reply(302, fields=contacts("<sip:bob@192.0.2.10>"))

@@ -71,6 +71,15 @@ def test_without_update_at_the_peer_the_refresh_is_a_reinvite_with_the_same_sdp(
     assert not alice.of(Ended)
 
 
+def test_an_interval_that_no_rfc_allows_does_not_make_us_busy() -> None:
+    wire, alice, far = calling("1;refresher=uac")
+    wire.run(until=14.9)
+    assert not far.received("UPDATE")
+    wire.run(until=15.1)
+    assert far.received("UPDATE")
+    assert not alice.of(Ended)
+
+
 def test_an_answer_that_changed_in_a_refresh_is_reported() -> None:
     wire, alice, far = calling("100;refresher=uac", allow="INVITE, BYE")
     wire.run(until=50.1)

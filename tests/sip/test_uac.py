@@ -202,6 +202,18 @@ def test_early_dialogs_that_never_answer_are_gone_when_no_2xx_can_come_any_more(
     assert state_of(call) is InviteState.ESTABLISHED
 
 
+def test_a_flood_of_forks_is_reported_but_not_remembered() -> None:
+    _, alice, far = calling()
+    alice.invite("sip:bob@192.0.2.9")
+    invite = far.last("INVITE")
+    for serial in range(100):
+        far.reply(180, invite, tag=f"fork{serial}")
+    assert len(alice.of(Provisional)) == 100
+    assert alice.stack.describe().count("<dialog") == 32
+    far.reply(200, invite, tag="fork99", body=ANSWER)
+    assert alice.one(Answered).to_tag == "fork99"
+
+
 # The goodbye (ARCHITECTURE §5, DV-34).
 
 
