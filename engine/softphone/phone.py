@@ -362,16 +362,24 @@ class Softphone:
         last_words: deque[bytes] = deque(maxlen=20)
         errors = asyncio.create_task(_drain(self._process.stderr, last_words), name="softphone stderr")
         decoder = msgspec.json.Decoder(FromChild)
-        while line := await self._process.stdout.readline():
-            self._take(decoder.decode(line))
-        await errors
-        code = await self._process.wait()
-        words = b"".join(last_words).decode(errors="replace")
+        try:
+            while line := await self._process.stdout.readline():
+                self._take(decoder.decode(line))
+        except ValueError as error:  # msgspec's errors included: what speaks like that is no phone of ours
+            last_words.append(f"unreadable: {error}\n".encode())
+        finally:
+            # Also when a listener raises: whoever waits must hear of it, and no process may be left.
+            if not self._process.stdout.at_eof():
+                self._process.kill()
+            await errors
+            self._bury(await self._process.wait(), b"".join(last_words).decode(errors="replace"))
+
+    def _bury(self, code: int, words: str) -> None:
+        """The process is gone: every wait and every command learns it."""
         self.exited = PhoneExited(code, self._stopping, words)
         if not self._started.done():
-            self._started.set_result(
-                Started(error=f"the phone process ended with {code}: {json.dumps(words)}")
-            )
+            problem = f"the phone process ended with {code}: {json.dumps(words)}"
+            self._started.set_result(Started(error=problem))
         for answer in self._replies.values():
             if not answer.done():
                 answer.set_result(Reply(0, error=f"the phone process ended with {code}: {words[-500:]}"))

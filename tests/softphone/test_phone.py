@@ -306,6 +306,32 @@ async def test_a_crash_is_an_event_and_ends_every_wait(rack: PhoneRack) -> None:
         await call.hang_up()
 
 
+async def test_a_listener_that_raises_ends_the_phone_and_is_not_swallowed(rack: PhoneRack) -> None:
+    require_pjsua2()
+    alice = await Softphone.start(SoftphoneConfig(name="alice"))
+
+    def broken(event: object) -> None:
+        alice_events.append(event)
+        raise LookupError("a mistake in the owner's code")
+
+    alice_events: list[object] = []
+    alice.on_event(broken)
+    with pytest.raises(PhoneCommandFailed, match="ended with"):
+        await alice.call("sip:bob@127.0.0.1:9")
+    with pytest.raises(LookupError, match="mistake"):
+        await alice.stop()
+    assert alice.exited is not None
+
+
+async def test_what_is_no_phone_is_reported_with_what_it_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os; os.write(1, b'hello\\n'); os._exit(0)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(SoftphoneUnavailable, match="unreadable"):
+        await Softphone.start(SoftphoneConfig())
+
+
 async def test_stopping_says_goodbye_on_the_wire_and_may_be_repeated(rack: PhoneRack) -> None:
     bob = await rack.phone("bob", Answer())
     alice = await rack.phone("alice")
