@@ -77,6 +77,8 @@ def merge_headers(*layers: Mapping[str, str] | Iterable[tuple[str, str]]) -> tup
     """
     merged: dict[str, list[tuple[str, str]]] = {}
     for layer in layers:
+        if not layer:
+            continue
         pairs = layer.items() if isinstance(layer, Mapping) else layer
         fresh: dict[str, list[tuple[str, str]]] = {}
         for name, value in pairs:

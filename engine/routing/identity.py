@@ -6,6 +6,8 @@ which knows no SIP; here are the two translations at its edges.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from engine.dial.identity import CallerIdentity, PresentedIdentity
 from engine.sip.errors import ParseError
 from engine.sip.message import Request
@@ -41,8 +43,12 @@ def _number_of(invite: Request) -> tuple[str, bool]:
 
 def from_header(identity: PresentedIdentity, own_host: str) -> str:
     """The From of a branch as name-addr, without tag. `own_host`: ours or the trunk's domain."""
-    host = identity.from_host or own_host
+    return _name_addr(identity.from_user, identity.from_host or own_host, identity.display_name)
+
+
+@lru_cache(maxsize=1024)  # one number, one trunk: many calls
+def _name_addr(user: str, host: str, display_name: str) -> str:
     if ":" in host and not host.startswith("["):
         host = f"[{host}]"
-    user = f"{escape_user(identity.from_user)}@" if identity.from_user else ""
-    return str(NameAddr(f"sip:{user}{host}", identity.display_name))
+    at = f"{escape_user(user)}@" if user else ""
+    return str(NameAddr(f"sip:{at}{host}", display_name))

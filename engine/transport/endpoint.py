@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import math
-import os
 from collections.abc import Callable
 from enum import StrEnum
 from typing import ParamSpec, Protocol, TypeAlias, cast
@@ -18,6 +17,7 @@ from typing import ParamSpec, Protocol, TypeAlias, cast
 import structlog
 from msgspec import structs
 
+from engine.ids import random_bytes
 from engine.sip.events import CallEvent, Ended, Failed, IncomingCall, RequestReceived, ResolveNeeded, SipEvent
 from engine.sip.session import Call
 from engine.sip.stack import SipStack
@@ -123,7 +123,7 @@ class SipEndpoint:
         self._listeners = tuple(
             Listener(link.transport, link.bound, advertise(link.bound, spec)) for link, spec in opened
         )
-        self._stack = SipStack(structs.replace(self.config.stack, listeners=self._listeners), os.urandom)
+        self._stack = SipStack(structs.replace(self.config.stack, listeners=self._listeners), random_bytes)
         self._resolver = self._shared_resolver or Resolver(
             transports=tuple(dict.fromkeys(listener.transport for listener in self._listeners)),
             families=tuple(
