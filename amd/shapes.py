@@ -159,7 +159,7 @@ def _is_chirp(burst: Burst) -> bool:
         and abs(last - first) >= 80.0
         and (burst.purity >= 0.93 or (burst.purity >= 0.85 and straight))
         and burst.variance_hz2 <= 30.0
-        and burst.swing_db <= 2.5
+        and burst.swing_db <= 3.5
     )
 
 
