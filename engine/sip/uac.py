@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from engine.sip.auth import Authenticator
 from engine.sip.dialog import Ack, Dialog, request_path, reversed_routes
-from engine.sip.errors import ParseError
 from engine.sip.events import Answered, OfferReceived, Provisional
 from engine.sip.message import Request, Response
 from engine.sip.modify import PendingOffer
@@ -25,9 +24,10 @@ from engine.sip.reading import body_of, min_se_of, retry_after_of, rseq_of, sess
 from engine.sip.sender import IGNORE_OUTCOME, Fields, Sender
 from engine.sip.session import Call
 from engine.sip.tables import State
+from engine.sip.targets import Targets
 from engine.sip.transactions import ServerTransaction
 from engine.sip.types import Body, EndCause, FailureKind, InviteParams, InviteState, Party
-from engine.sip.uri import SipUri, parse_uri
+from engine.sip.uri import parse_uri
 
 if TYPE_CHECKING:
     from engine.sip.stack import SipStack
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["OutgoingInvite"]
 
 _MOST_422 = 3
-_MOST_TARGETS = 10
-"""So many contacts of redirects are tried in all: a 3xx must not make us call half the world."""
 _MOST_EARLY_DIALOGS = 32
 """Provisionals of further forks are reported, but remembered no more."""
 
@@ -53,11 +51,9 @@ class OutgoingInvite(Call):
         "_had_provisional",
         "_ids",
         "_is_cancelling",
-        "_redirects",
         "_refusals_422",
         "_sender",
         "_targets",
-        "_visited",
         "_winner",
         "_wish",
         "params",
@@ -84,9 +80,7 @@ class OutgoingInvite(Call):
         """The Reason header our owner wants to go with; None: it has not hung up."""
         self._is_cancelling = False
         self._had_provisional = False
-        self._targets: list[str] = []
-        self._visited: set[str] | None = None
-        self._redirects = 0
+        self._targets: Targets | None = None
         self._refusals_422 = 0
 
     def start(self, now: float) -> None:
@@ -130,9 +124,7 @@ class OutgoingInvite(Call):
         self._drop_early_dialogs(now)
         if self._is_cancelling or self._wish is not None:
             self._fail_and_finish(FailureKind.CANCELLED, 487, "Request Terminated", now)
-        elif self._targets:
-            self._call(self._targets.pop(0), now)
-        else:
+        elif not self._try_next_target(now):
             status, reason = (408, "Request Timeout") if kind is FailureKind.NO_RESPONSE else (503, detail)
             self._fail_and_finish(kind, status, reason, now)
 
@@ -298,8 +290,7 @@ class OutgoingInvite(Call):
                 return
             if status == 422 and self._retry_longer(sender, response, now):
                 return
-            if self._targets and 400 <= status < 600:
-                self._call(self._targets.pop(0), now)
+            if 400 <= status < 600 and self._try_next_target(now):
                 return
             kind = FailureKind.REFUSED
         elif status < 400 or status in (401, 407, 422, 487, 503):
@@ -314,34 +305,21 @@ class OutgoingInvite(Call):
         self._fail_and_finish(kind, status, response.reason, now, response)
 
     def _follow(self, response: Response, now: float) -> bool:
-        """3xx (§8.1.3.4): its contacts are tried by q, before what an earlier 3xx left; never one twice
-        (DV-24)."""
-        if self._redirects >= self.params.max_redirects:
+        """3xx: go on with the best new contact, if there is one."""
+        if self._targets is None:
+            self._targets = Targets(self.params.target, self.params.max_redirects)
+        target = self._targets.redirect(response)
+        if target is None:
             return False
-        self._redirects += 1
-        if self._visited is None:
-            self._visited = {self.params.target}
-        try:
-            contacts = sorted(response.contacts, key=lambda contact: -contact.q)
-        except ParseError:
+        self._call(target, now, is_redirect=True)
+        return True
+
+    def _try_next_target(self, now: float) -> bool:
+        """A contact of a redirect has failed: the next one, if there is one."""
+        target = self._targets.take() if self._targets is not None else None
+        if target is None:
             return False
-        fresh = []
-        for contact in contacts:
-            try:
-                uri = str(SipUri.parse(contact.uri).without_headers())
-            except ParseError:
-                continue
-            if self.params.target.startswith("sips:") and not uri.startswith("sips:"):
-                continue
-            if len(self._visited) > _MOST_TARGETS:
-                break
-            if uri not in self._visited and uri.isprintable():
-                self._visited.add(uri)
-                fresh.append(uri)
-        self._targets[:0] = fresh
-        if not fresh:
-            return False
-        self._call(self._targets.pop(0), now, is_redirect=True)
+        self._call(target, now, is_redirect=True)
         return True
 
     def _retry_longer(self, sender: Sender, response: Response, now: float) -> bool:
