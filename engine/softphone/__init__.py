@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .call import PhoneCall
 from .config import (
     Account,
     Answer,
@@ -15,7 +16,8 @@ from .config import (
     Voicemail,
     Wav,
 )
-from .phone import PhoneCall, PhoneCommandFailed, Softphone, SoftphoneError, SoftphoneUnavailable
+from .errors import PhoneCommandFailed, SoftphoneError, SoftphoneUnavailable
+from .phone import Softphone
 from .protocol import CallState, DtmfMethod, MediaDirection, PhoneExited
 
 __all__ = [
