@@ -4,9 +4,11 @@ Pure.
 
     signalled --- a valid packet from the address in the SDP: always believed, at once
     nobody yet -- two packets in sequence, of one SSRC, from one other address: believed (the peer is
-    behind NAT) somebody ---- anybody else is a stranger, until the believed one has been silent for
-    `relatch_after_s` signalled anew (re-INVITE) -- as nobody yet; but the former address has to be silent
-    first to come back
+                  behind NAT)
+    somebody ---- anybody else is a stranger, until the believed one has been silent for `relatch_after_s`
+    replaced ---- the one who was replaced for his silence (a hold, a talker's pause) is believed at once
+                  when his stream goes on
+    signalled anew (re-INVITE) -- as nobody yet; the former address may come back after `relatch_after_s`
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ class Latch:
 
     __slots__ = (
         "_candidate",
+        "_displaced",
         "_former",
         "_former_until",
         "_last_ssrc",
@@ -41,6 +44,7 @@ class Latch:
         """When it was last heard; kept by the owner of the latch."""
         self._last_ssrc = -1
         self._candidate: tuple[Endpoint, int, int] | None = None
+        self._displaced: tuple[Endpoint, int] | None = None
         self._former: Endpoint | None = None
         self._former_until = 0.0
 
@@ -51,12 +55,12 @@ class Latch:
         self._former, self._former_until = self.source, now + self.relatch_after_s
         self.signalled = address
         self.source = None
-        self._candidate = None
+        self._candidate = self._displaced = None
         return True
 
     def admit(self, source: Endpoint, ssrc: int, sequence: int, now: float) -> bool:
         """A valid packet from somebody who is not `self.source`: True makes him the one."""
-        if source == self.signalled:
+        if source == self.signalled or (source, ssrc) == self._displaced:
             return self._take(source, ssrc)
         if self.source is not None and now - self.last_at < self.relatch_after_s:
             return False
@@ -69,6 +73,8 @@ class Latch:
         return self._take(source, ssrc) if follows else False
 
     def _take(self, source: Endpoint, ssrc: int) -> bool:
+        is_his_own = source == self.signalled or (source, ssrc) == self._displaced
+        self._displaced = None if is_his_own or self.source is None else (self.source, self._last_ssrc)
         self.source = source
         self._last_ssrc = ssrc
         self._candidate = None

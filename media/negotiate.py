@@ -429,6 +429,8 @@ def _remote_rtcp(media: MediaDescription, remote: Address) -> Address:
                 host = _unicast(fields[3])
             except NegotiationFailed:
                 host = remote.host
+            if (":" in host) != (":" in remote.host):  # our socket has one family
+                host = remote.host
         if 0 < port < 65536:
             return Address(host, port)
     # Port 65535 has no successor; RTCP then goes nowhere useful, but stays a valid address.

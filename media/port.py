@@ -53,6 +53,7 @@ class RtpPort:
         "_is_mux",
         "_last_sr",
         "_last_sr_at",
+        "_last_sr_ssrc",
         "_latch",
         "_malformed",
         "_on_goodbye",
@@ -98,6 +99,7 @@ class RtpPort:
         self._report_due = 0.0
         self._last_sr = 0
         self._last_sr_at = 0.0
+        self._last_sr_ssrc: int | None = None
         self._reported: ReportBlock | None = None
         self._rtt_s: float | None = None
         self.reception = Reception()
@@ -195,13 +197,15 @@ class RtpPort:
         if received.sender is not None:
             self._last_sr = received.sender.ntp >> 16 & 0xFFFFFFFF
             self._last_sr_at = now
+            self._last_sr_ssrc = received.ssrc
         for block in received.blocks:
             if block.ssrc == self.sending.ssrc:
                 self._reported = block
                 round_trip = round_trip_s(block, wall)
                 if round_trip is not None:
                     self._rtt_s = round_trip
-        if received.is_goodbye:
+        # A BYE is about its own SSRC (§6.6): a third party's, or one of a stream long replaced, ends nothing.
+        if received.is_goodbye and self.reception.ssrc in (None, received.ssrc):
             self._on_goodbye(now)
 
     # -- sending ----------------------------------------------------------------------------------------
@@ -264,8 +268,9 @@ class RtpPort:
             sender = SenderInfo(ntp_time(wall), sending.at(now), sending.packets, sending.octets)
         if reception.ssrc is not None:
             fraction, lost, highest, jitter = reception.report()
-            delay = int((now - self._last_sr_at) * 65536) if self._last_sr else 0
-            block = ReportBlock(reception.ssrc, fraction, lost, highest, jitter, self._last_sr, delay)
+            last_sr = self._last_sr if self._last_sr_ssrc == reception.ssrc else 0  # of this source (§6.4.1)
+            delay = int((now - self._last_sr_at) * 65536) if last_sr else 0
+            block = ReportBlock(reception.ssrc, fraction, lost, highest, jitter, last_sr, delay)
         if sender is None and block is None:
             return
         packet = build_report(sending.ssrc, self._cname, sender=sender, block=block, is_goodbye=is_goodbye)

@@ -147,15 +147,15 @@ class PortRange:
         if self._family == socket.AF_INET:
             made.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _DSCP_EF_TOS)
         else:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # `::` is not also 0.0.0.0
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _DSCP_EF_TOS)
         return made
 
     def _kernel_chosen(self) -> PortPair:
         for _ in range(_EPHEMERAL_ATTEMPTS):
-            probe = self._socket()
-            probe.bind((self.host, 0))
-            port = probe.getsockname()[1]
-            probe.close()
+            with self._socket() as probe:
+                probe.bind((self.host, 0))
+                port = probe.getsockname()[1]
             pair = self._bind(port) if port % 2 == 0 and port < 65535 else None
             if pair is not None:
                 return pair

@@ -28,8 +28,10 @@ _EVENT = 0x100
 """Flag in the table: a telephone-event, whose timestamp is that of its beginning (RFC 4733 §2.1)."""
 _NOISE = 0x200
 """Flag in the table: comfort noise, which is not translated."""
-_SPECIAL = 0x100
-"""What is not plain audio is at least this."""
+_TRANSLATED = 0x400
+"""Flag in the table: audio of the other companding law."""
+_SPECIAL = _EVENT | _NOISE
+"""Mask: what is not audio has one of these bits (`_DROP` has both)."""
 _OLD = 0x8000
 
 
@@ -49,6 +51,7 @@ class Kind(NamedTuple):
     """The receiving side's number; None: dropped."""
     is_audio: bool
     is_event: bool
+    is_translated: bool
 
 
 class Relay:
@@ -82,11 +85,10 @@ class Relay:
 
         Raises ValueError if the codecs differ and cannot be translated.
         """
-        self._translate: Translation | None = None
-        if heard.codec != said.codec:
-            self._translate = translation(heard.codec, said.codec)
-            if self._translate is None:
-                raise ValueError(f"{heard.codec.rtpmap} cannot be relayed to {said.codec.rtpmap}")
+        if heard.codec != said.codec and translation(heard.codec, said.codec) is None:
+            raise ValueError(f"{heard.codec.rtpmap} cannot be relayed to {said.codec.rtpmap}")
+        # Of two companding laws there is one that is not the target's, so one translation is enough.
+        self._translate: Translation = alaw_to_ulaw if said.codec == PCMU else ulaw_to_alaw
         self._source = source
         self._reception = source.reception
         self._target = target
@@ -111,18 +113,20 @@ class Relay:
     ) -> None:
         """A `PacketSink`: forward one packet."""
         out_type = self._types[marked_type]
-        if self._source.is_watched or not 0 <= out_type < _SPECIAL:
+        if self._source.is_watched or out_type & _SPECIAL:
             self._observer(buffer, start, end, marked_type, sequence, timestamp, at)
         remote = self._target.remote
         if remote is None or self._target.is_taken:
             return
         if out_type == _DROP:
-            self._sequence_shift -= 1  # a packet left out on purpose must not look like a lost one
+            # A packet left out on purpose must not look like a lost one; a late one has left its gap already.
+            if (sequence + self._sequence_shift - self._sending.sequence) & 0xFFFF < _OLD:
+                self._sequence_shift -= 1
             return
         sending = self._sending
         if sending.owner is not self or self._reception.generation != self._generation:
             self._take_over(sequence, timestamp, at)
-            if out_type < _SPECIAL:
+            if not out_type & _SPECIAL:
                 out_type |= MARKER
         out_sequence = (sequence + self._sequence_shift) & 0xFFFF
         out_timestamp = (timestamp + self._timestamp_shift) & 0xFFFFFFFF
@@ -133,7 +137,7 @@ class Relay:
                 sending.last_at = at
         elif self._precedes_first(out_sequence):
             return
-        if self._translate is not None and out_type < _SPECIAL:
+        if out_type & _TRANSLATED:
             buffer[start:end] = self._translate(buffer[start:end])
         start -= HEADER_SIZE
         pack_header(buffer, start, PLAIN, out_type & 0xFF, out_sequence, out_timestamp, sending.ssrc)
@@ -146,8 +150,9 @@ class Relay:
         entry = self._types[payload_type]
         return Kind(
             payload_type=None if entry == _DROP else entry & 0x7F,
-            is_audio=0 <= entry < _SPECIAL,
+            is_audio=not entry & _SPECIAL,
             is_event=entry != _DROP and bool(entry & _EVENT),
+            is_translated=entry != _DROP and bool(entry & _TRANSLATED),
         )
 
     def _take_over(self, sequence: int, timestamp: int, at: float) -> None:
@@ -165,11 +170,16 @@ class Relay:
 
 
 def _type_table(heard: NegotiatedMedia, said: NegotiatedMedia) -> tuple[int, ...]:
-    """What becomes of each second byte (marker and payload type), 256 entries."""
+    """What becomes of each second byte (marker and payload type), 256 entries.
+
+    A peer may change among the codecs of its answer in mid-stream (RFC 3264 §7): those that can cross do.
+    """
     table = [_DROP] * 128
     for payload_type, codec in (*heard.receive_codecs, (heard.receive_payload_type, heard.codec)):
-        if codec == heard.codec:
+        if codec == said.codec:
             table[payload_type] = said.send_payload_type
+        elif translation(codec, said.codec) is not None:
+            table[payload_type] = said.send_payload_type | _TRANSLATED
     same_clock = heard.codec.clock_rate_hz == said.codec.clock_rate_hz
     if same_clock and heard.dtmf_receive_payload_type is not None and said.dtmf_send_payload_type is not None:
         table[heard.dtmf_receive_payload_type] = said.dtmf_send_payload_type | _EVENT

@@ -51,7 +51,8 @@ class PlainRelay(Relay):
         if remote is None or self._target.is_taken:
             return
         if kind.payload_type is None:
-            self._sequence_shift -= 1
+            if (sequence + self._sequence_shift - self._sending.sequence) % 0x10000 < 0x8000:
+                self._sequence_shift -= 1
             return
 
         sending = self._sending
@@ -59,7 +60,7 @@ class PlainRelay(Relay):
         if is_first:
             self._take_over(sequence, timestamp, at)
         payload = bytes(buffer[start:end])
-        if kind.is_audio and self._translate is not None:
+        if kind.is_translated:
             payload = bytes(self._translate(bytearray(payload)))
         out = _Packet(
             payload_type=kind.payload_type,

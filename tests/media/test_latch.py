@@ -102,6 +102,30 @@ def test_the_same_address_signalled_again_changes_nothing() -> None:
     assert ear.hears(NAT, 3, 0.52)
 
 
+def test_who_was_replaced_for_his_silence_is_believed_again_when_his_stream_goes_on() -> None:
+    ear = Ear()
+    ear.hears(NAT, 1, 0.0)
+    assert ear.hears(NAT, 2, 0.02)
+    assert not ear.hears(STRANGER, 1, 30.0, ssrc=66)  # the call was on hold for half a minute
+    assert ear.hears(STRANGER, 2, 30.02, ssrc=66)
+    assert not ear.hears(NAT, 3, 30.04, ssrc=67)
+    assert ear.hears(NAT, 3, 30.04)
+    assert not ear.hears(STRANGER, 3, 30.06, ssrc=66)
+    assert not ear.hears(STRANGER, 4, 30.08, ssrc=66)
+    assert ear.hears(NAT, 4, 30.1)
+
+
+def test_signalling_forgets_who_was_replaced() -> None:
+    ear = Ear()
+    ear.hears(NAT, 1, 0.0)
+    ear.hears(NAT, 2, 0.02)
+    ear.hears(STRANGER, 1, 30.0, ssrc=66)
+    ear.hears(STRANGER, 2, 30.02, ssrc=66)
+    ear.latch.signal(("192.0.2.1", 4002), 31.0)
+    assert not ear.hears(NAT, 3, 31.02)
+    assert ear.hears(NAT, 4, 31.04)
+
+
 @given(st.lists(st.tuples(st.integers(0, 65535), st.integers(0, 3)), max_size=100))
 def test_no_flood_of_strangers_moves_a_latch_that_is_fed(flood: list[tuple[int, int]]) -> None:
     ear = Ear()

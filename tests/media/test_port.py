@@ -173,6 +173,30 @@ def test_a_report_tells_when_the_peers_last_one_came() -> None:
     assert block.delay / 65536 == pytest.approx(2.5, abs=0.2)
 
 
+def test_the_goodbye_of_another_source_ends_nothing() -> None:
+    network = Network()
+    network.arrive(packet(1, ssrc=9))
+    network.arrive(build_report(77, "x", is_goodbye=True), PEER_RTCP, rtcp=True)
+    assert network.goodbyes == []
+    network.arrive(build_report(9, "x", is_goodbye=True), PEER_RTCP, rtcp=True)
+    assert len(network.goodbyes) == 1
+
+
+def test_a_report_block_names_no_sender_report_of_a_source_before_this_one() -> None:
+    network = Network()
+    network.arrive(packet(1, ssrc=9))
+    sender = SenderInfo(0x1234567800000000, 0, 1, 1)
+    network.arrive(build_report(9, "x", sender=sender), PEER_RTCP, rtcp=True)
+    last_srs = []
+    for ssrc in (9, 10):
+        network.arrive(packet(2, ssrc=ssrc))
+        network.rtp_port.report(1e9)
+        received = parse_compound(network.rtcp[-1][0])
+        assert received is not None
+        last_srs.append(received.blocks[0].last_sr)
+    assert last_srs == [0x56780000, 0]
+
+
 def test_the_round_trip_is_the_time_the_peer_did_not_keep_our_report() -> None:
     network = Network()
     network.arrive(packet(1))

@@ -8,11 +8,12 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from media.codecs import L16_8K, PCMA, PCMU, CodecSpec, ulaw_to_alaw
 from media.negotiate import Address, NegotiatedMedia
 from media.port import RtpPort
-from media.relay import Relay
+from media.relay import Relay, translation
 from media.relay_plain import PlainRelay
 from media.rtp import Sending
 from media.sdp import Direction
@@ -191,6 +192,34 @@ def test_payloads_are_translated_between_the_two_laws(kind: type[Relay]) -> None
 
 
 @BOTH
+@pytest.mark.parametrize("said", [PCMU, PCMA])
+def test_a_peer_that_changes_among_the_codecs_of_its_answer_is_heard_all_the_same(
+    kind: type[Relay], said: CodecSpec
+) -> None:
+    heard = structs.replace(agreement(PCMU), receive_codecs=((0, PCMU), (8, PCMA)))
+    line = Line(kind, heard, agreement(said))
+    payload = bytes(range(256))
+    for number, codec in enumerate((PCMU, PCMA, PCMA, PCMU)):
+        sent = line.push(number, payload_type=codec.static_payload_type or 0, payload=payload)
+        assert sent is not None
+        assert sent.payload_type == said.static_payload_type
+        translate = translation(codec, said)
+        assert sent.payload == (payload if translate is None else translate(bytearray(payload)))
+    assert line.observed == []
+
+
+@BOTH
+def test_a_left_out_packet_that_comes_late_or_twice_costs_no_number(kind: type[Relay]) -> None:
+    line = Line(kind, agreement(PCMU, noise=13), agreement(PCMU))
+    before = line.must(1)
+    for number in (2, 2):
+        assert line.push(number, payload_type=13, payload=b"\x40") is None
+    assert line.must(4).sequence == (before.sequence + 2) & 0xFFFF  # number 3 is still on its way
+    assert line.push(3, payload_type=13, payload=b"\x40") is None
+    assert line.must(5).sequence == (before.sequence + 3) & 0xFFFF
+
+
+@BOTH
 def test_a_taken_or_absent_target_gets_nothing(kind: type[Relay]) -> None:
     line = Line(kind)
     line.target.is_taken = True
@@ -220,7 +249,7 @@ def test_what_cannot_be_translated_is_refused(kind: type[Relay]) -> None:
 Steps = st.lists(
     st.tuples(
         st.sampled_from([-3, -1, 0, 1, 1, 1, 1, 2, 5, 400, 30000]),
-        st.sampled_from([0, 0, 0, 0, 101, 13]),
+        st.sampled_from([0, 0, 0, 0, 101, 13, 77]),
         st.booleans(),
         st.sampled_from([5, 5, 5, 5, 6]),
         st.sampled_from(["", "", "", "", "taken", "free", "watched", "speech"]),
@@ -234,7 +263,9 @@ Steps = st.lists(
 def test_both_relays_are_equal_packet_for_packet(
     steps: list[tuple[int, int, bool, int, str]], first: int, codecs: tuple[CodecSpec, CodecSpec]
 ) -> None:
+    other = PCMA if codecs[0] == PCMU else PCMU
     heard, said = agreement(codecs[0], noise=13), agreement(codecs[1], dtmf=96)
+    heard = structs.replace(heard, receive_codecs=(*heard.receive_codecs, (77, other)))
     lines = [Line(kind, heard, said) for kind in (Relay, PlainRelay)]
     audio = heard.receive_payload_type
     for line in lines:
