@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from engine.sip import build
+from engine.sip.headers import Headers
 from engine.sip.locate import LocalPoint
 from engine.sip.message import Request, Response
 from engine.sip.transactions import ClientTransaction
@@ -20,9 +21,15 @@ if TYPE_CHECKING:
     from engine.sip.auth import Authenticator
     from engine.sip.stack import SipStack
 
-__all__ = ["IGNORE_OUTCOME", "Fields", "Sender", "SenderUser"]
+__all__ = ["IGNORE_OUTCOME", "Fields", "Sender", "SenderUser", "check_fields"]
 
 Fields = Sequence[tuple[str, str]]
+
+
+def check_fields(fields: Fields) -> None:
+    """ValueError if a field of our owner's cannot be sent: before anything has changed, not in the middle."""
+    if fields:
+        Headers(fields)
 
 
 class SenderUser(Protocol):

@@ -69,7 +69,8 @@ class Call:
     def hang_up(self, now: float, reason_header: str = "", *, status: int = 480) -> None:
         """End the call from any state, any number of times (CANCEL, BYE or `status` as fits).
 
-        `reason_header` is a Reason value (RFC 3326), e.g. `SIP;cause=200;text="Call completed elsewhere"`.
+        `reason_header` is a Reason value (RFC 3326), e.g. `SIP;cause=200;text="Call completed elsewhere"`;
+        ValueError if it cannot be sent.
         """
         raise NotImplementedError
 

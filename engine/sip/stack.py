@@ -19,6 +19,7 @@ from engine.sip.message import Request, Response, parse_message
 from engine.sip.reading import body_of
 from engine.sip.sender import Fields
 from engine.sip.session import Call
+from engine.sip.syntax import is_token
 from engine.sip.timers import TimerQueue
 from engine.sip.transactions import ServerTransaction, TransactionLayer
 from engine.sip.types import Address, Body, Flow, Hop, InviteParams, StackConfig, Transmit, WrongState
@@ -291,7 +292,8 @@ class SipStack:
         """
         unsupported = request.require - self._supported
         if unsupported:
-            fields = (("Unsupported", ", ".join(sorted(unsupported))),)
+            named = ", ".join(sorted(filter(is_token, unsupported)))
+            fields: Fields = (("Unsupported", named),) if named else ()
             self.respond(transaction, 420, now, fields=fields)
             return False
         if request.body and request.method in ("INVITE", "UPDATE", "PRACK"):

@@ -21,7 +21,7 @@ from engine.sip.message import Request, Response
 from engine.sip.modify import PendingOffer
 from engine.sip.negotiation import OfferState
 from engine.sip.reading import body_of, min_se_of, retry_after_of, rseq_of, session_expires_of
-from engine.sip.sender import IGNORE_OUTCOME, Fields, Sender
+from engine.sip.sender import IGNORE_OUTCOME, Fields, Sender, check_fields
 from engine.sip.session import Call
 from engine.sip.tables import State
 from engine.sip.targets import Targets
@@ -101,6 +101,8 @@ class OutgoingInvite(Call):
         """End the call from any state, any number of times. `status` is of no use here."""
         if self._is_over or self._wish is not None:
             return
+        if reason_header:
+            check_fields((("Reason", reason_header),))
         if self.state is InviteState.ESTABLISHED:
             self._end(Party.LOCAL, EndCause.HANG_UP, now, reason_header=reason_header, say_bye=True)
             return

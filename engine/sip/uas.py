@@ -16,7 +16,7 @@ from engine.sip.message import Request
 from engine.sip.modify import Acceptance, PendingOffer
 from engine.sip.negotiation import OfferState
 from engine.sip.reading import body_of
-from engine.sip.sender import Fields
+from engine.sip.sender import Fields, check_fields
 from engine.sip.session import Call
 from engine.sip.timers import Timer
 from engine.sip.transactions import ServerTransaction
@@ -117,6 +117,7 @@ class IncomingInvite(Call):
             raise ValueError(f"status {status} is no provisional response to send")
         if self.state is not InviteState.PROCEEDING or self._held_answer is not None:
             raise self._wrong("ring")
+        check_fields(tuple(headers))
         is_required = "100rel" in self.request.require
         is_possible = is_required or "100rel" in self.request.supported
         contact = self.stack.contact_for(self._transaction, self.dialog_of_call.contact_user)
@@ -139,6 +140,7 @@ class IncomingInvite(Call):
             return
         if self.state is not InviteState.PROCEEDING or self._held_answer is not None:
             raise self._wrong("answer")
+        check_fields(tuple(headers))
         if self._reminder is not None:
             self._reminder.cancel()
         reliables = self._reliables
@@ -158,6 +160,7 @@ class IncomingInvite(Call):
             raise ValueError(f"status {status} does not reject a call")
         if self.state is not InviteState.PROCEEDING:
             raise self._wrong("reject")
+        check_fields(tuple(headers))
         self._refuse(FailureKind.REJECTED, status, reason, now, tuple(headers))
 
     def hang_up(self, now: float, reason_header: str = "", *, status: int = 480) -> None:
@@ -168,6 +171,7 @@ class IncomingInvite(Call):
         if self._is_over:
             return
         fields: Fields = (("Reason", reason_header),) if reason_header else ()
+        check_fields(fields)
         if self.state is InviteState.PROCEEDING:
             self._refuse(FailureKind.REJECTED, status, "", now, fields)
         elif self._acceptance is None:

@@ -196,6 +196,15 @@ def drain(stack: SipStack, wire: Wire) -> None:
     assert stack.describe() == ""
 
 
+def test_an_extension_name_that_cannot_be_sent_back_is_left_out() -> None:
+    wire = Wire()
+    bob = wire.add("192.0.2.2")
+    far = Scripted(wire, bob)
+    data = as_received(far.compose("INVITE", body=OFFER).to_bytes(), [("Require", "a\x01b, foo")])
+    wire.deliver(bob, data, far.address)
+    assert far.answered()[0].headers.get("Unsupported") == "foo"
+
+
 def test_a_flood_of_invites_that_nobody_answers_costs_each_the_same() -> None:
     wire = Wire()
     bob = wire.add("192.0.2.2")

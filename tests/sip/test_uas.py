@@ -203,6 +203,25 @@ def test_wrong_calls_raise_with_the_state_in_the_message() -> None:
         call.answer_offer(OFFER, wire.now)
 
 
+def test_fields_that_cannot_be_sent_raise_before_anything_changes() -> None:
+    wire, bob, far, call = invited()
+    bad = (("X-Evil", "a\r\nVia: b"),)
+    with pytest.raises(ValueError, match="X-Evil"):
+        call.ring(wire.now, headers=bad)
+    with pytest.raises(ValueError, match="X-Evil"):
+        call.answer(ANSWER, wire.now, headers=bad)
+    with pytest.raises(ValueError, match="X-Evil"):
+        call.reject(wire.now, headers=bad)
+    with pytest.raises(ValueError, match="Reason"):
+        call.hang_up(wire.now, "a\r\nVia: b")
+    assert far.statuses() == [100]
+    call.answer(ANSWER, wire.now)
+    wire.pump()
+    assert far.statuses() == [100, 200]
+    ack(far)
+    assert bob.of(Confirmed)
+
+
 def test_statuses_out_of_range_raise() -> None:
     wire, _, _, call = invited()
     with pytest.raises(ValueError, match="provisional"):
