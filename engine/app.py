@@ -29,6 +29,7 @@ from engine.pbx import InboundCalls
 from engine.routing.branches import Router
 from engine.routing.directory import Directory
 from engine.routing.inbound import InboundRoutes, Sources
+from engine.routing.numbers import Numbering
 from engine.routing.trunks import Trunks
 from engine.sip.events import IncomingCall
 from engine.sip.types import StackConfig, Timers, Transport
@@ -68,7 +69,8 @@ class Engine:
                 self._capabilities[trunk.codecs] = self._make_capabilities(trunk.codecs, f"trunk[{i}].codecs")
         self._router = Router(Trunks(config.trunk), Directory(config.user), self._own_host)
         self._sources = Sources(config.source)
-        self._routes = InboundRoutes(config.route)
+        self._numbering = Numbering(is_strict=config.numbers.strict)
+        self._routes = InboundRoutes(config.route, self._numbering.check)
         self._status_map = StatusMap({int(code): DialStatus(word) for code, word in config.status.items()})
         self._exits = AsyncExitStack()
         self._endpoint: SipEndpoint | None = None
@@ -109,6 +111,7 @@ class Engine:
                 audio=caller_audio(RINGBACK_TONES[self.config.media.ringback]),
                 status_map=self._status_map,
                 max_dials=self.config.limits.max_dials,
+                admit=self._numbering.check,
             )
             await exits.enter_async_context(dials)
             self._endpoint, self._media, self._dials = endpoint, media, dials
@@ -129,7 +132,10 @@ class Engine:
     # -- work -------------------------------------------------------------------------------------------
 
     def start_dial(self, request: DialRequest, *, observer: Observer | None = None) -> Dial:
-        """Begin a dial without a caller's leg; `await dial.wait()` gives the result. Raises Overloaded."""
+        """Begin a dial without a caller's leg; `await dial.wait()` gives the result.
+
+        Raises Overloaded, or InvalidRequest where the deployment's numbering is strict (DV-12).
+        """
         return self.dials.start(request, observer=observer)
 
     async def dial(self, request: DialRequest, *, observer: Observer | None = None) -> DialResult:

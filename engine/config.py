@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import math
 import re
 import tomllib
 from pathlib import Path
@@ -297,7 +298,7 @@ def _check(config: Config) -> None:
     """What types alone cannot say."""
     if not config.sip.listen:
         raise ConfigError("sip.listen", "needs at least one entry")
-    config.sip.listeners()
+    _check_listeners(config.sip.listeners())
     config.sip.dns_servers()
     config.media.port_range()
     _require_ip(config.media.listen, "media.listen")
@@ -313,8 +314,18 @@ def _check(config: Config) -> None:
         ("media.ptime_ms", config.media.ptime_ms),
         ("limits.max_dials", config.limits.max_dials),
     ):
-        if number <= 0:
+        if not 0 < number < math.inf:
             raise ConfigError(key, f"must be greater than 0, is {number}")
+    for key, seconds in (
+        ("limits.drain_s", config.limits.drain_s),
+        ("media.silence_timeout_s", config.media.silence_timeout_s),
+    ):
+        if not 0 <= seconds < math.inf:
+            raise ConfigError(key, f"must be 0 or more seconds, is {seconds}")
+    if config.media.ptime_ms % 10 or config.media.ptime_ms > 100:
+        raise ConfigError("media.ptime_ms", f"{config.media.ptime_ms} is not 10, 20, 30, ... or 100")
+    if not config.sip.user_agent.isprintable():
+        raise ConfigError("sip.user_agent", "contains a control character")
     if 0 < config.sip.session_expires_s < 90:
         raise ConfigError("sip.session_expires_s", "must be 0 or at least 90 (RFC 4028 §5)")
     if config.media.ringback not in ("us", "eu", "uk"):
@@ -327,6 +338,8 @@ def _check(config: Config) -> None:
         if status not in ("failed", "busy", "no-answer"):
             raise ConfigError(f"status.{code}", f"{status!r} is not one of failed, busy, no-answer")
     for i, source in enumerate(config.source):
+        if not source.addresses:
+            raise ConfigError(f"source[{i}].addresses", "needs at least one entry")
         for j, network in enumerate(source.addresses):
             try:
                 ipaddress.ip_network(network, strict=False)
@@ -334,6 +347,12 @@ def _check(config: Config) -> None:
                 raise ConfigError(f"source[{i}].addresses[{j}]", str(error)) from error
     _check_unique(config)
     _check_routes(config)
+
+
+def _check_listeners(listeners: tuple[ListenAddress, ...]) -> None:
+    for i, listener in enumerate(listeners):
+        if listener.port and listener in listeners[:i]:
+            raise ConfigError(f"sip.listen[{i}]", "is there twice")
 
 
 def _check_unique(config: Config) -> None:
@@ -351,15 +370,16 @@ _NEEDED = {"phone": "number", "sip": "sip_uri", "user": "name"}
 def _check_routes(config: Config) -> None:
     sources = {source.name for source in config.source}
     trunks = {trunk.name for trunk in config.trunk}
+    users = {user.name.lower() for user in config.user}
     for i, route in enumerate(config.route):
         where = f"route[{i}]"
         if route.source and route.source not in sources:
             raise ConfigError(f"{where}.source", f"no [[source]] is named {route.source!r}")
         if not route.targets:
             raise ConfigError(f"{where}.targets", "needs at least one target")
-        if route.timeout_s <= 0:
+        if not route.timeout_s > 0:
             raise ConfigError(f"{where}.timeout_s", "must be greater than 0")
-        if route.time_limit_s is not None and route.time_limit_s <= 0:
+        if route.time_limit_s is not None and not route.time_limit_s > 0:
             raise ConfigError(f"{where}.time_limit_s", "must be greater than 0")
         for j, target in enumerate(route.targets):
             here = f"{where}.targets[{j}]"
@@ -372,3 +392,5 @@ def _check_routes(config: Config) -> None:
                 raise ConfigError(f"{here}.username", "username and password go together")
             if target.trunk and target.trunk not in trunks:
                 raise ConfigError(f"{here}.trunk", f"no [[trunk]] is named {target.trunk!r}")
+            if target.type == "user" and target.name.lower() not in users:
+                raise ConfigError(f"{here}.name", f"no [[user]] is named {target.name!r}")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.app import check_config
 from engine.config import Config, ListenAddress, load_config, parse_config
 from engine.errors import ConfigError
 
@@ -114,12 +115,74 @@ def test_an_empty_file_is_all_defaults() -> None:
             "route[0].timeout_s",
             "0",
         ),
+        (
+            "[[route]]\nnumber = '1'\ntargets = [{type = 'user', name = 'bob@example.com'}]",
+            "route[0].targets[0].name",
+            "no [[user]]",
+        ),
+        ("[[source]]\nname = 'a'\naddresses = []", "source[0].addresses", "at least one"),
+        ("[sip]\nlisten = ['udp:127.0.0.1:5060', 'udp:127.0.0.1:5060']", "sip.listen[1]", "twice"),
+        ('[sip]\nuser_agent = "a\\nb"', "sip.user_agent", "control"),
+        ("[sip]\ntimer_b_s = nan", "sip.timer_b_s", "greater than 0"),
+        ("[limits]\ndrain_s = -1.0", "limits.drain_s", "0 or more"),
+        ("[limits]\ndrain_s = nan", "limits.drain_s", "0 or more"),
+        ("[media]\nsilence_timeout_s = -1.0", "media.silence_timeout_s", "0 or more"),
+        ("[media]\nptime_ms = 7", "media.ptime_ms", "10, 20"),
+        ("[media]\nptime_ms = 5000", "media.ptime_ms", "100"),
         ("sip = ", "", "not valid TOML"),
     ],
 )
 def test_a_wrong_key_is_named_with_the_reason(text: str, key: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_config(text)
+    assert caught.value.key == key
+    assert words in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        ("[[trunk]]\nname = 'a'\nuri = 'http://a'", "trunk[0].uri", "SIP URI"),
+        ("[[trunk]]\nname = 'a'\nuri = 'sip:a'\nt1_ms = -1", "trunk[0].t1_ms", "greater than 0"),
+        ("[[trunk]]\nname = 'a'\nuri = 'sip:a'\ntimer_b_s = nan", "trunk[0].timer_b_s", "greater than 0"),
+        ("[[trunk]]\nname = 'a'\nuri = 'sip:a'\nusername = 'u'", "trunk[0].username", "together"),
+        ("[[trunk]]\nname = 'a'\nuri = 'sip:a'\nfrom_domain = 'a b'", "trunk[0].from_domain", "host"),
+        ("[[trunk]]\nname = 'a'\nuri = 'sip:a'\nheaders = {'X Y' = 'z'}", "trunk[0].headers", "X Y"),
+        (
+            "[[trunk]]\nname = 'a'\nuri = 'sip:a'\nheaders = {X = \"y\\nz\"}",
+            "trunk[0].headers.X",
+            "control",
+        ),
+        ("[[user]]\nname = 'bob@a'\ncontacts = ['bob']", "user[0].contacts[0]", "bob"),
+        ("[[user]]\nname = '@a'", "user[0].name", "user@realm"),
+        (
+            "[[route]]\nnumber = '1'\ntargets = [{sip_uri = 'sip:bob@[::1'}]",
+            "route[0].targets[0].sip_uri",
+            "IPv6",
+        ),
+        (
+            "[[route]]\nnumber = '1'\ntargets = [{sip_uri = 'sip:bob@a', proxy = 'b'}]",
+            "route[0].targets[0].proxy",
+            "sip:",
+        ),
+        (
+            "[[route]]\nnumber = '1'\ncaller_id = 'a@b'\ntargets = [{sip_uri = 'sip:bob@a'}]",
+            "route[0].caller_id",
+            "'@'",
+        ),
+        (
+            (
+                "[numbers]\nstrict = true\n[[route]]\nnumber = '1'\ncaller_id = '100'\n"
+                "targets = [{sip_uri = 'sip:bob@a'}]"
+            ),
+            "route[0].caller_id",
+            "E.164",
+        ),
+    ],
+)
+def test_what_only_an_engine_can_tell_is_named_by_its_key_too(text: str, key: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_config(parse_config(text))
     assert caught.value.key == key
     assert words in caught.value.problem
 

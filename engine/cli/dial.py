@@ -6,18 +6,22 @@ import argparse
 import asyncio
 import ipaddress
 import json
+import os
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec.structs
 
 from engine.cli.exits import ANSWERED, ERROR, NOT_ANSWERED
 from engine.config import Config, MediaConfig, SipConfig, load_config
-from engine.errors import ConfigError
+from engine.errors import ConfigError, Rejected
 
 if TYPE_CHECKING:
+    from engine.app import Engine
+    from engine.dial.dial import Dial
     from engine.dial.request import DialRequest
 
 __all__ = ["add_parser"]
@@ -96,9 +100,15 @@ async def _dial(arguments: argparse.Namespace) -> int:
     from media.player import PlayerError
 
     config = _config(arguments)
-    configure_logging(level="warning", json=config.logs.json, mask_personal=config.logs.mask)
+    configure_logging(level="error", json=config.logs.json, mask_personal=config.logs.mask)
+    engine = Engine(config)
     request = _request(arguments)
-    Engine(config).capabilities_for(request.codecs)
+    try:
+        engine.capabilities_for(request.codecs)
+    except ConfigError as error:
+        raise ConfigError("--codecs", error.problem) from error
+    if arguments.record:
+        _require_writable(Path(arguments.record))
     loop = asyncio.get_running_loop()
     try:
         talk = await Talk.prepare(
@@ -106,12 +116,11 @@ async def _dial(arguments: argparse.Namespace) -> int:
         )
     except PlayerError as error:
         raise ConfigError("--play or --after-beep", str(error)) from error
-    engine = Engine(config)
     await engine.start()
     try:
         if arguments.trace:
             engine.add_tracer(print_messages(loop.time(), sys.stderr))
-        dial = engine.start_dial(request)
+        dial = _start(engine, request)
         dial.observe(LiveLines(dial, loop.time(), sys.stderr if arguments.json else sys.stdout))
         if arguments.amd or arguments.after_beep:
             LiveDetector().follow(dial)
@@ -132,6 +141,43 @@ async def _dial(arguments: argparse.Namespace) -> int:
     return ANSWERED if result.is_answered else NOT_ANSWERED
 
 
+def _start(engine: Engine, request: DialRequest) -> Dial:
+    try:
+        return engine.start_dial(request)
+    except Rejected as error:
+        raise _by_argument(error) from error
+
+
+_ARGUMENT = {
+    "caller_id": "--from",
+    "caller_name": "--name",
+    "credentials.password": "--password",
+    "credentials.username": "--user",
+    "proxy": "--proxy",
+    "time_limit_s": "--time-limit",
+    "timeout_s": "--timeout",
+}
+"""What a field of a request is called on the command line."""
+
+
+def _by_argument(error: Rejected) -> ConfigError:
+    """A refused request, by the argument that is to blame."""
+    field, _, problem = error.reason.partition(": ")
+    if field.startswith("headers"):
+        return ConfigError(
+            "--header", f"{field.removeprefix('headers').removeprefix('.')} {problem}".lstrip()
+        )
+    return ConfigError(_ARGUMENT.get(field, "TARGET"), problem)
+
+
+def _require_writable(path: Path) -> None:
+    """A recording that cannot be made should be known before anybody's phone rings."""
+    if path.is_dir():
+        raise ConfigError("--record", f"{path} is a folder")
+    if not os.access(path if path.exists() else path.resolve().parent, os.W_OK):
+        raise ConfigError("--record", f"cannot write {path}")
+
+
 def _request(arguments: argparse.Namespace) -> DialRequest:
     from engine.dial.request import Credentials, DialRequest, Target
 
@@ -141,20 +187,23 @@ def _request(arguments: argparse.Namespace) -> DialRequest:
         if not colon:
             raise ConfigError("--header", f"{line!r} is not 'Name: value'")
         headers[name.strip()] = value.strip()
-    targets = tuple(Target.parse(text, trunk=arguments.trunk) for text in arguments.targets)
-    if arguments.user or arguments.password:
-        credentials = Credentials(arguments.user, arguments.password)
-        targets = tuple(msgspec.structs.replace(target, credentials=credentials) for target in targets)
-    return DialRequest(
-        targets=targets,
-        caller_id=arguments.caller_id,
-        caller_name=arguments.name,
-        headers=headers,
-        timeout_s=arguments.timeout,
-        time_limit_s=arguments.time_limit,
-        proxy=arguments.proxy,
-        codecs=tuple(name.strip() for name in arguments.codecs.split(",") if name.strip()),
-    )
+    try:
+        targets = tuple(Target.parse(text, trunk=arguments.trunk) for text in arguments.targets)
+        if arguments.user or arguments.password:
+            credentials = Credentials(arguments.user, arguments.password)
+            targets = tuple(msgspec.structs.replace(target, credentials=credentials) for target in targets)
+        return DialRequest(
+            targets=targets,
+            caller_id=arguments.caller_id,
+            caller_name=arguments.name,
+            headers=headers,
+            timeout_s=arguments.timeout,
+            time_limit_s=arguments.time_limit,
+            proxy=arguments.proxy,
+            codecs=tuple(name.strip() for name in arguments.codecs.split(",") if name.strip()),
+        )
+    except Rejected as error:
+        raise _by_argument(error) from error
 
 
 def _config(arguments: argparse.Namespace) -> Config:
@@ -165,7 +214,7 @@ def _config(arguments: argparse.Namespace) -> Config:
             _require_address(arguments.listen)
             config = msgspec.structs.replace(config, sip=_sip(config.sip, arguments.listen))
         return config
-    address = arguments.listen or _local_address(arguments.targets[0])
+    address = arguments.listen or _local_address(arguments.proxy or arguments.targets[0])
     _require_address(address)
     media = MediaConfig(listen=address, ports="")
     return Config(sip=_sip(SipConfig(), address), media=media)

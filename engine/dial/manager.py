@@ -55,7 +55,7 @@ class DialManager:
         retry_after_s: float = 1.0,
         admit: Callable[[DialRequest], None] | None = None,
     ) -> None:
-        """`admit` may refuse a request by raising Overloaded, e.g. because the loop lags."""
+        """`admit` may refuse a request by raising Overloaded or InvalidRequest."""
         self._legs = legs
         self._audio = audio
         self._screening = screening

@@ -6,6 +6,7 @@ lesser way (reserved headers, more than ten targets, a number that is not E.164)
 
 from __future__ import annotations
 
+import ipaddress
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -287,9 +288,27 @@ def _check_uri(field: str, text: str) -> None:
     bad = next((c for c in text if c in '<>"' or c.isspace() or not c.isprintable()), None)
     if bad is not None:
         raise InvalidRequest(field, f"{bad!r} must not be in {text!r}")
-    host = text.partition(":")[2].rpartition("@")[2]
-    if not host or host[0] in ";?:":
+    where = text.partition(":")[2].rpartition("@")[2].partition(";")[0].partition("?")[0]
+    if where.startswith("["):
+        host, bracket, rest = where[1:].partition("]")
+        if not bracket or not _is_ipv6(host) or (rest and rest[0] != ":"):
+            raise InvalidRequest(field, f"not an IPv6 address in brackets: {text!r}")
+        port = rest[1:] if rest else None
+    else:
+        host, colon, rest = where.partition(":")
+        port = rest if colon else None
+    if not host:
         raise InvalidRequest(field, f"has no host: {text!r}")
+    if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= 65535):
+        raise InvalidRequest(field, f"{port!r} is not a port: {text!r}")
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return "%" not in text
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from engine.config import RouteConfig, SourceConfig, TargetConfig
-from engine.dial.request import Credentials, DialRequest, Target, TargetType
-from engine.errors import ConfigError, Rejected
+from engine.dial.request import Credentials, DialRequest, InvalidRequest, Target, TargetType
+from engine.errors import ConfigError
 
 __all__ = ["InboundRoutes", "Sources"]
 
@@ -51,12 +51,15 @@ class InboundRoutes:
 
     __slots__ = ("_routes",)
 
-    def __init__(self, configs: Iterable[RouteConfig]) -> None:
-        """Raises ConfigError for a route whose dial could never be started."""
+    def __init__(
+        self, configs: Iterable[RouteConfig], check: Callable[[DialRequest], None] | None = None
+    ) -> None:
+        """`check` raises InvalidRequest for what this engine refuses. ConfigError names the key of a route
+        whose dial could never be started."""
         self._routes: list[tuple[re.Pattern[str], str, DialRequest]] = []
         for i, config in enumerate(configs):
             pattern = re.compile(".*".join(map(re.escape, config.number.split("*"))))
-            self._routes.append((pattern, config.source, _request(config, f"route[{i}]")))
+            self._routes.append((pattern, config.source, _request(config, f"route[{i}]", check)))
 
     def find(self, number: str, source: str) -> DialRequest | None:
         """The dial of the first route that fits; None: nobody lives there."""
@@ -66,10 +69,11 @@ class InboundRoutes:
         return None
 
 
-def _request(config: RouteConfig, key: str) -> DialRequest:
+def _request(config: RouteConfig, key: str, check: Callable[[DialRequest], None] | None) -> DialRequest:
+    targets = tuple(_target(target, f"{key}.targets[{j}]") for j, target in enumerate(config.targets))
     try:
-        return DialRequest(
-            targets=tuple(_target(target) for target in config.targets),
+        request = DialRequest(
+            targets=targets,
             caller_id=config.caller_id,
             headers=config.headers,
             timeout_s=config.timeout_s,
@@ -77,18 +81,25 @@ def _request(config: RouteConfig, key: str) -> DialRequest:
             answer_on_bridge=config.answer_on_bridge,
             dial_music=config.dial_music,
         )
-    except Rejected as error:
-        raise ConfigError(key, error.reason) from error
+        if check is not None:
+            check(request)
+    except InvalidRequest as error:
+        raise ConfigError(f"{key}.{error.field}", error.problem) from error
+    return request
 
 
-def _target(config: TargetConfig) -> Target:
+def _target(config: TargetConfig, key: str) -> Target:
     address = {"phone": config.number, "sip": config.sip_uri, "user": config.name}[config.type]
-    credentials = Credentials(config.username, config.password) if config.username else None
-    return Target(
-        TargetType(config.type),
-        address,
-        trunk=config.trunk,
-        credentials=credentials,
-        headers=config.headers,
-        proxy=config.proxy,
-    )
+    try:
+        credentials = Credentials(config.username, config.password) if config.username else None
+        return Target(
+            TargetType(config.type),
+            address,
+            trunk=config.trunk,
+            credentials=credentials,
+            headers=config.headers,
+            proxy=config.proxy,
+        )
+    except InvalidRequest as error:
+        field = error.field.removeprefix("credentials.")
+        raise ConfigError(f"{key}.{field}", error.problem) from error

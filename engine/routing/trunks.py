@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from engine.config import TrunkConfig
 from engine.dial.failure import LegFailure, no_route
+from engine.dial.safety import is_header_name, unsafe_in_value
 from engine.errors import ConfigError
 from engine.sip.errors import ParseError
 from engine.sip.types import Credentials, Timers
@@ -26,6 +27,7 @@ class Trunk:
             self.uri = SipUri.parse(config.uri)
         except ParseError as error:
             raise ConfigError(f"{key}.uri", str(error)) from error
+        _check(config, key)
         self.config = config
         self.credentials = (
             (Credentials(config.username, config.password),) if config.username or config.password else ()
@@ -59,3 +61,22 @@ class Trunks:
         if name:
             return self._by_name.get(name) or no_route()
         return next(iter(self._by_name.values()), None) or no_route()
+
+
+def _check(config: TrunkConfig, key: str) -> None:
+    """What would make every call through this trunk fail."""
+    if bool(config.username) != bool(config.password):
+        raise ConfigError(f"{key}.username", "username and password go together")
+    if unsafe_in_value(config.username) is not None:
+        raise ConfigError(f"{key}.username", "contains a control character")
+    domain = config.from_domain
+    if any(c in '<>"@;?' or c.isspace() or not c.isprintable() for c in domain):
+        raise ConfigError(f"{key}.from_domain", f"not a host: {domain!r}")
+    for name, value in config.headers.items():
+        if not is_header_name(name):
+            raise ConfigError(f"{key}.headers", f"{name!r} is not a header name")
+        if unsafe_in_value(value) is not None:
+            raise ConfigError(f"{key}.headers.{name}", "contains a control character")
+    for field, number in (("t1_ms", config.t1_ms), ("timer_b_s", config.timer_b_s)):
+        if number is not None and not 0 < number < 86400:
+            raise ConfigError(f"{key}.{field}", f"must be greater than 0, is {number}")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from engine.dial.bridge import Joint
@@ -690,6 +691,7 @@ async def test_a_bug_in_the_bridge_is_a_failed_result_and_the_callee_is_hung_up(
 
 @in_virtual_time
 async def test_flaws_of_a_request_are_logged_by_field_without_the_numbers_in_them() -> None:
+    structlog.reset_defaults()  # an engine made by another test of this process may have raised the level
     with capture_logs() as lines:
         dial = await scene(Target.phone("1001"))
         dial.legs[0].refuse(486)

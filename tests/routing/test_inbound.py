@@ -6,6 +6,7 @@ from engine.config import RouteConfig, SourceConfig, TargetConfig
 from engine.dial.request import TargetType
 from engine.errors import ConfigError
 from engine.routing.inbound import InboundRoutes, Sources
+from engine.routing.numbers import Numbering
 
 PBX = SourceConfig(name="pbx", addresses=("192.0.2.0/28", "2001:db8::/64"))
 CARRIER = SourceConfig(name="carrier", addresses=("198.51.100.7",))
@@ -95,7 +96,15 @@ def test_all_fields_of_a_route_reach_the_dial() -> None:
 def test_a_route_that_could_never_be_dialled_is_a_config_error_naming_it() -> None:
     with pytest.raises(ConfigError) as caught:
         InboundRoutes([_route("1", "sip:a@example.com"), _route("2", "sip:b@example.com\r\nX: y")])
-    assert caught.value.key == "route[1]"
+    assert caught.value.key == "route[1].targets[0].sip_uri"
+
+
+def test_dv12_a_route_that_strict_numbering_would_refuse_is_a_config_error() -> None:
+    route = RouteConfig(number="1", targets=(TargetConfig(type="phone", number="100"),))
+    assert InboundRoutes([route], Numbering().check).find("1", "pbx") is not None
+    with pytest.raises(ConfigError) as caught:
+        InboundRoutes([route], Numbering(is_strict=True).check)
+    assert caught.value.key == "route[0].targets[0].number"
 
 
 def _target(routes: InboundRoutes, number: str) -> str:
