@@ -3,7 +3,8 @@
 On a stream every message has a Content-Length; without it nobody can say where the next one begins, so a
 missing or unreadable one ends the stream (`FramingError`). Between messages, CRLF CRLF is a ping to be
 answered by one CRLF, a single CRLF is the pong to a ping of ours (or a stray line end, which means nothing).
-Since TCP may cut a ping in two, each first CRLF is reported as PONG and a second one behind it as PING.
+Since TCP may cut a ping in two, a lone CRLF is reported as PONG at once, and one that comes directly behind
+it, however much later, as PING: a pong behind a pong reads so as well, and the answer to it harms nobody.
 
     framer = StreamFramer()
     for item in framer.feed(data):
@@ -46,7 +47,7 @@ class FramingError(ValueError):
 class StreamFramer:
     """One direction of one connection. After a FramingError every further `feed` raises it again."""
 
-    __slots__ = ("_broken", "_buffer", "_length", "_limit", "_scanned")
+    __slots__ = ("_broken", "_buffer", "_is_half_ping", "_length", "_limit", "_scanned")
 
     def __init__(self, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         self._buffer = bytearray()
@@ -54,6 +55,7 @@ class StreamFramer:
         self._length: int | None = None  # of the message in front, when its head is complete
         self._limit = max_message_bytes
         self._broken: FramingError | None = None
+        self._is_half_ping = False  # a lone CRLF was the last that came
 
     @property
     def pending_bytes(self) -> int:
@@ -89,6 +91,7 @@ class StreamFramer:
         message = bytes(memoryview(buffer)[: self._length])
         self._drop(self._length)
         self._length = None
+        self._is_half_ping = False
         return message
 
     def _line_ends(self) -> KeepAlive | None:
@@ -98,12 +101,14 @@ class StreamFramer:
         while buffer and buffer[0] in b"\r\n":
             if buffer.startswith(KEEP_ALIVE_PING):
                 self._drop(4)
+                self._is_half_ping = False
                 return KeepAlive.PING
             if len(buffer) != 2 and KEEP_ALIVE_PING.startswith(buffer):
                 return None
             if buffer.startswith(KEEP_ALIVE_PONG):
                 self._drop(2)
-                return KeepAlive.PONG
+                self._is_half_ping = not self._is_half_ping
+                return KeepAlive.PONG if self._is_half_ping else KeepAlive.PING
             self._drop(1)
         return None
 

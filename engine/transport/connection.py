@@ -30,6 +30,7 @@ class StreamConnection(asyncio.Protocol):
         "_awaits_pong_since",
         "_error",
         "_framer",
+        "_has_pinged",
         "_has_ponged",
         "_heard_at",
         "_is_unanswered",
@@ -61,6 +62,7 @@ class StreamConnection(asyncio.Protocol):
         self._partial_since: float | None = None
         self._stalled_since: float | None = None
         self._awaits_pong_since: float | None = None
+        self._has_pinged = False
         self._has_ponged = False
 
     # --- asyncio.Protocol ---
@@ -184,17 +186,21 @@ class StreamConnection(asyncio.Protocol):
         elif limits.keep_alive_s and now - self._sent_at >= limits.keep_alive_s:
             self._sent_at = now
             self._transport.write(KEEP_ALIVE_PING)
+            self._has_pinged = True
             if self._has_ponged and self._awaits_pong_since is None:
                 self._awaits_pong_since = now
 
     # --- inside ---
 
     def _keep_alive_received(self, kind: KeepAlive) -> None:
-        """RFC 5626 §3.5.1: a ping is answered at once; a pong proves that the peer answers pings."""
+        """RFC 5626 §3.5.1: a ping is answered at once; a pong proves that the peer answers pings.
+
+        Either is a sign of life: the framer cannot tell a pong behind a pong from a ping cut in two.
+        """
         self._link.counters.keep_alives += 1
+        self._awaits_pong_since = None
         if kind is KeepAlive.PONG:
-            self._has_ponged = True
-            self._awaits_pong_since = None
+            self._has_ponged = self._has_pinged
         elif self._transport is not None and self._stalled_since is None:
             self._transport.write(KEEP_ALIVE_PONG)
 

@@ -56,6 +56,18 @@ def test_a_ping_cut_in_odd_places_is_still_a_ping() -> None:
     assert feed(StreamFramer(), b"\r", b"\n\r\n") == [KeepAlive.PING]
 
 
+def test_a_ping_cut_in_the_middle_ends_as_a_ping_that_can_be_answered() -> None:
+    assert feed(StreamFramer(), b"\r\n", b"\r\n") == [KeepAlive.PONG, KeepAlive.PING]
+    assert feed(StreamFramer(), b"\r\n", b"\r", b"\n") == [KeepAlive.PONG, KeepAlive.PING]
+    assert feed(StreamFramer(), b"\r\n", b"\r\n", b"\r\n") == [
+        KeepAlive.PONG,
+        KeepAlive.PING,
+        KeepAlive.PONG,
+    ]
+    assert feed(StreamFramer(), b"\r\n", b"\r\n\r\n") == [KeepAlive.PONG, KeepAlive.PING]
+    assert feed(StreamFramer(), b"\r\n", ONE, b"\r\n") == [KeepAlive.PONG, ONE, KeepAlive.PONG]
+
+
 def test_a_lone_cr_or_lf_is_nobodys_keep_alive() -> None:
     assert feed(StreamFramer(), b"\n\r\r" + ONE) == [ONE]
     assert feed(StreamFramer(), b"\n" * 70000, ONE) == [ONE]

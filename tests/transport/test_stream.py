@@ -235,6 +235,26 @@ async def test_a_ping_is_answered_between_messages() -> None:
         assert bob.counters.keep_alives == 2
 
 
+async def test_a_ping_that_comes_in_two_reads_is_answered() -> None:
+    async with opened() as bob, connected_to(bob.link) as peer:
+        peer.writer.write(b"\r\n")
+        await bob.hears.until(lambda: bob.counters.keep_alives == 1)
+        peer.writer.write(b"\r\n")
+        assert await peer.read(2) == b"\r\n"
+
+
+async def test_pongs_of_a_peer_without_messages_between_keep_the_connection() -> None:
+    limits = StreamLimits(keep_alive_s=0.02, pong_timeout_s=0.1)
+    async with opened(limits=limits) as alice, listening() as server:
+        alice.link.send(message("SIP/2.0 100 Trying"), alice.flow_to(server.address))
+        peer = await server.peer()
+        await peer.read(len(message("SIP/2.0 100 Trying")))
+        for _ in range(8):
+            assert await peer.read(4) == b"\r\n\r\n"
+            peer.writer.write(b"\r\n")
+        assert alice.hears.failures == []
+
+
 async def test_pings_are_sent_and_a_peer_that_stops_answering_them_is_gone() -> None:
     limits = StreamLimits(keep_alive_s=0.05, pong_timeout_s=0.1)
     async with opened(limits=limits) as alice, listening() as server:
