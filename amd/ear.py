@@ -82,7 +82,8 @@ class Ear:
             if burst is not None and self._judge.was_signal:
                 speech.retract(burst.start_sample)
             music.push(
-                is_audible=step.level_dbov > max(_AUDIBLE_DBOV, speech.floor_dbov + 8.0), is_steady=steady
+                is_audible=step.level_dbov > max(_AUDIBLE_DBOV, speech.floor_dbov + 8.0),
+                steady_hz=step.lines[0][0] if steady and step.lines else 0.0,
             )
             if signal is None and music.is_sure and not self._judge.is_recent(step.end_sample):
                 signal = self._judge.music(step.end_sample)

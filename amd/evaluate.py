@@ -30,15 +30,20 @@ from amd.params import AmdParams
 from amd.train import collect, cross_validation_models, fold_of
 
 __all__ = [
+    "LABELS",
     "BeepLabel",
     "Figures",
     "Item",
     "Judged",
+    "calibration",
     "figures",
     "figures_text",
+    "held_out_models",
     "judge",
     "load_labels",
     "main",
+    "revisions",
+    "rules",
 ]
 
 BEEP_TOLERANCE_MS: Final = 600.0
@@ -150,6 +155,14 @@ def judge(
     return judged
 
 
+def held_out_models(corpus: Path, items: Sequence[Item]) -> list[Model]:
+    """One model per fold of sources, fitted to the recordings outside it."""
+    raw: list[dict[str, Any]] = [
+        {"file": i.file, "label": i.label, "source": i.source or i.file, "tier": i.tier} for i in items
+    ]
+    return cross_validation_models(collect(corpus, raw))
+
+
 def figures(judged: Sequence[Judged]) -> Figures:
     """Count."""
     humans = [j for j in judged if j.item.label == "human"]
@@ -253,12 +266,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--html", type=Path, help="write the report with the picture of every error")
     arguments = parser.parse_args(argv)
     items = load_labels(arguments.corpus)
-    models = None
-    if arguments.held_out:
-        raw: list[dict[str, Any]] = [
-            {"file": i.file, "label": i.label, "source": i.source or i.file, "tier": i.tier} for i in items
-        ]
-        models = cross_validation_models(collect(arguments.corpus, raw))
+    models = held_out_models(arguments.corpus, items) if arguments.held_out else None
     judged = judge(arguments.corpus, items, models=models)
     print(figures_text(judged))
     if arguments.predictions:

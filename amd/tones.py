@@ -261,7 +261,7 @@ class ToneJudge:
 
     def _progress(self, burst: Burst, hz: float, *, spoken: bool) -> tuple[ToneName | None, str] | None:
         lasted = burst.duration_s
-        if not burst.is_over:
+        if not burst.is_over or lasted > 2.06:
             return ToneName.DIAL, "dial tone"
         if lasted >= 0.75 and not spoken:
             return ToneName.RINGBACK, "ringback"
