@@ -117,13 +117,9 @@ class _Load:
         order, loop = self.order, self._loop
 
         def observe(happening: Happening) -> None:
-            if isinstance(happening, DialResult):
-                self.results[f"{happening.dial_status.value}/{happening.dial_sip_status}"] += 1
-                self.changed.set()
-            elif isinstance(happening, LegRinging) and order.kind == "ring":
-                self.reached += 1
-                self.changed.set()
-            elif isinstance(happening, Connected):
+            # By exact type: this is called for everything that happens, and is no part of what is measured.
+            kind = type(happening)
+            if kind is Connected:
                 self.reached += 1
                 self.changed.set()
                 if order.kind == "dial":
@@ -131,6 +127,13 @@ class _Load:
                         loop.call_later(order.hold_s, dial.hang_up)
                     else:
                         dial.hang_up()
+            elif kind is LegRinging and order.kind == "ring":
+                self.reached += 1
+                self.changed.set()
+            elif kind is DialResult:
+                assert isinstance(happening, DialResult)
+                self.results[f"{happening.dial_status.value}/{happening.dial_sip_status}"] += 1
+                self.changed.set()
 
         return observe
 
