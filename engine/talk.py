@@ -26,10 +26,14 @@ _RATE_HZ = 8000
 _BEEP_PATIENCE_S = 3.0
 """How long after the end of a greeting a beep may still come; then the message is left without one."""
 _MOST_BEGINNINGS = 3
-"""A beep while the message is being left was the record beep after all: pips and double beeps come before
-it. More than this is a machine that beeps for ever."""
+"""A beep before the greeting (or in the middle of it) is followed by another one, and the message begins
+anew. More than this is a machine that beeps for ever."""
+_GOES_ON_S = 10.0
+"""How long after the message we wait for a machine that was still speaking: for its beep or its end."""
 _TAIL_S = 0.3
 """From the last packet to the goodbye: the far side's jitter buffer has to play what it holds."""
+_SAME_BREATH = 800
+"""Samples by which speech may seem to outlast the beep after it."""
 
 
 class Talk:
@@ -46,9 +50,11 @@ class Talk:
 
     __slots__ = (
         "_after_beep",
+        "_beep_end",
         "_beginnings",
         "_dial",
         "_goodbye",
+        "_is_greeting_over",
         "_patience",
         "_play",
         "_record_path",
@@ -71,6 +77,9 @@ class Talk:
         self._goodbye: asyncio.TimerHandle | None = None
         self._beginnings = 0
         """How often the message was begun since a machine was recognised."""
+        self._beep_end = 0
+        self._is_greeting_over = False
+        """The machine stopped speaking, before the message or while it is being left."""
         self.problem = ""
         """Why the recording could not be made; empty if nothing went wrong."""
 
@@ -137,19 +146,36 @@ class Talk:
             case Decision(verdict=Verdict.MACHINE):
                 # What was begun before was said over its greeting.
                 self._stop_waiting()
-                self._stay()
+                self._be_silent()
                 self._beginnings = 0
-                self._stream.stop_playing()
+                self._is_greeting_over = False
             case Beep() if self._beginnings < _MOST_BEGINNINGS:
+                self._beep_end = event.end_sample
                 self._leave_message()
-            case Decision() | GreetingEnded() if not self._beginnings:
+            case GreetingEnded():
+                self._on_greeting_ended(event)
+            case Decision() if not self._beginnings:
                 self._wait_for_beep()
             case _:
                 pass
 
+    def _on_greeting_ended(self, event: GreetingEnded) -> None:
+        self._is_greeting_over = True
+        if not self._beginnings:
+            self._wait_for_beep()
+        elif event.speech_end_sample > self._beep_end + _SAME_BREATH:
+            self._be_silent()  # it was a beep before the greeting: all was said over it
+            self._wait_for_beep()
+        elif self._goodbye is not None:
+            self._say_goodbye_after(_TAIL_S)
+
     def _wait_for_beep(self) -> None:
         self._stop_waiting()
-        self._patience = asyncio.get_running_loop().call_later(_BEEP_PATIENCE_S, self._leave_message)
+        self._patience = asyncio.get_running_loop().call_later(_BEEP_PATIENCE_S, self._leave_without_beep)
+
+    def _leave_without_beep(self) -> None:
+        self._is_greeting_over = True
+        self._leave_message()
 
     def _leave_message(self) -> None:
         self._stop_waiting()
@@ -168,9 +194,20 @@ class Talk:
             self._stay()
             self._stream.play(PcmPlayer(pcm, _RATE_HZ))
 
+    def _be_silent(self) -> None:
+        self._stay()
+        if self._stream is not None:
+            self._stream.stop_playing()
+
     def _on_stream_event(self, event: StreamEvent) -> None:
-        if isinstance(event, PlaybackEnded) and not event.interrupted and self._dial is not None:
-            self._goodbye = asyncio.get_running_loop().call_later(_TAIL_S, self._dial.hang_up)
+        if isinstance(event, PlaybackEnded) and not event.interrupted:
+            was_heard = self._is_greeting_over or not self._beginnings
+            self._say_goodbye_after(_TAIL_S if was_heard else _GOES_ON_S)
+
+    def _say_goodbye_after(self, seconds: float) -> None:
+        self._stay()
+        if self._dial is not None:
+            self._goodbye = asyncio.get_running_loop().call_later(seconds, self._dial.hang_up)
 
     def _stay(self) -> None:
         if self._goodbye is not None:

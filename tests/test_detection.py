@@ -20,7 +20,7 @@ from tests.support.callee import (
     HELLO,
     RATE_HZ,
     Callee,
-    as_ulaw,
+    as_heard,
     on_the_phone,
     pause,
     tone,
@@ -211,9 +211,8 @@ async def test_dv71_the_bridge_goes_on_relaying_while_the_callee_is_listened_to(
         assert not caller.is_listened_to(), "nobody listens to the caller"
         to_caller, to_callee = caller.heard, call.callee.heard
     # Packet for packet what was said: who is listened to is still relayed, and not made anew.
-    said = as_ulaw(HELLO, pause(3.0))
-    assert np.array_equal(to_caller[: len(said)], said)
-    assert np.array_equal(to_callee, as_ulaw(GREETING[: 3 * RATE_HZ]))
+    assert np.array_equal(to_caller, as_heard(HELLO))
+    assert np.array_equal(to_callee, as_heard(GREETING[: 3 * RATE_HZ]))
     caller.far.close()
     await plane.close()
 

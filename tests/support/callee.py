@@ -45,7 +45,7 @@ __all__ = [
     "RATE_HZ",
     "Callee",
     "PhoneCall",
-    "as_ulaw",
+    "as_heard",
     "on_the_phone",
     "pause",
     "tone",
@@ -67,10 +67,13 @@ def tone(*hz: float, seconds: float, on_off_s: tuple[float, ...] = (), level_dbo
     return render(ToneShape(hz, on_off_s, level_dbov), RATE_HZ, 0, round(seconds * RATE_HZ))
 
 
-def as_ulaw(*sounds: Pcm) -> Pcm:
-    """What arrives of it: whole packets, through G.711."""
-    pcm = np.concatenate(sounds)
-    return _ULAW.decode(_ULAW.encode(pcm[: len(pcm) // _FRAME * _FRAME]))
+def as_heard(*sounds: Pcm) -> Pcm:
+    """What `Callee.heard` gives of it: each sound filled up to whole packets, through G.711, those of silence
+    at both ends left out."""
+    pcm = np.concatenate([np.pad(sound, (0, -len(sound) % _FRAME)) for sound in sounds])
+    packets = _ULAW.decode(_ULAW.encode(pcm)).reshape(-1, _FRAME)
+    loud = np.flatnonzero(packets.any(axis=1))
+    return packets[loud[0] : loud[-1] + 1].reshape(-1)
 
 
 def _read(name: str) -> Pcm:
@@ -105,7 +108,7 @@ class Callee:
         stream.create_offer()
         stream.receive_answer(sdp(self.far.port))
         self._due = asyncio.get_running_loop().time()
-        self._heard: list[bytes] = []
+        self._heard: list[tuple[float, bytes]] = []
 
     async def says(self, *sounds: Pcm, loses: Sequence[int] = ()) -> None:
         """All of it, one packet per 20 ms; those at the places of `loses` never arrive."""
@@ -133,17 +136,29 @@ class Callee:
         self._listen()
 
     def _listen(self) -> None:
-        self._heard += [packet.payload for packet in self.far.waiting() if packet.payload_type == 0]
+        now = asyncio.get_running_loop().time()
+        self._heard += [(now, packet.payload) for packet in self.far.waiting() if packet.payload_type == 0]
 
     def is_listened_to(self) -> bool:
         """Our side decodes what it says."""
         return self.stream.rtp.is_watched
 
+    def _voice(self) -> list[tuple[float, Pcm]]:
+        """The packets with their times, without the silence before and after."""
+        self._listen()
+        decoded = [(at, _ULAW.decode(payload)) for at, payload in self._heard]
+        loud = [place for place, (_, pcm) in enumerate(decoded) if pcm.any()]
+        return decoded[loud[0] : loud[-1] + 1] if loud else []
+
+    @property
+    def first_heard_at(self) -> float:
+        """When the stream began to speak, to 20 ms; IndexError if it never did."""
+        return self._voice()[0][0]
+
     @property
     def heard(self) -> Pcm:
-        """Everything the stream said, packet after packet, pauses between them left out."""
-        self._listen()
-        return np.concatenate([_ULAW.decode(payload) for payload in self._heard] or [pause(0)])
+        """Everything the stream said, packet after packet, without pauses in which nothing was sent."""
+        return np.concatenate([pcm for _, pcm in self._voice()] or [pause(0)])
 
 
 class PhoneCall:
@@ -172,6 +187,15 @@ class PhoneCall:
     async def says(self, *sounds: Pcm, loses: Sequence[int] = ()) -> None:
         """See `Callee.says`."""
         await self.callee.says(*sounds, loses=loses)
+
+    async def says_until_we_hang_up(self, *sounds: Pcm) -> DialResult:
+        """The same, then silence, until the dial is over; AssertionError if that takes a minute."""
+        speaking = asyncio.create_task(self.says(*sounds, pause(60.0)), name="callee speaks")
+        await asyncio.wait((speaking, self._task), return_when=asyncio.FIRST_COMPLETED)
+        assert not speaking.done(), "nobody hung up"
+        speaking.cancel()
+        await asyncio.wait((speaking,))
+        return self._task.result()
 
     async def result(self) -> DialResult:
         """The callee hangs up, if nobody did so far."""
@@ -212,23 +236,23 @@ async def on_the_phone(
 ) -> AsyncIterator[PhoneCall]:
     """A dial to one callee, answered unless told otherwise; `followers` get it before it begins."""
     plane = MediaPlane()
+    callee = Callee(plane.stream())
+    legs = FakeLegs()
+    dial = Dial(
+        DialRequest(targets=(Target.sip("sip:bob@example.com"),)), legs=legs, parent=parent, audio=audio
+    )
+    for follow in followers:
+        follow(dial)
+    task = asyncio.create_task(dial.run(), name="dial")
+    await settle()
+    leg = legs[0]
+    leg.media = callee.stream
+    call = PhoneCall(dial, leg, callee, task)
     try:
-        callee = Callee(plane.stream())
-        legs = FakeLegs()
-        dial = Dial(
-            DialRequest(targets=(Target.sip("sip:bob@example.com"),)), legs=legs, parent=parent, audio=audio
-        )
-        for follow in followers:
-            follow(dial)
-        task = asyncio.create_task(dial.run(), name="dial")
-        await settle()
-        leg = legs[0]
-        leg.media = callee.stream
-        call = PhoneCall(dial, leg, callee, task)
         if answers:
             await call.answers()
         yield call
+    finally:
         await call.result()
         callee.far.close()
-    finally:
         await plane.close()
