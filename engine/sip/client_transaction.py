@@ -44,6 +44,7 @@ class ClientTransaction:
         "_interval",
         "_layer",
         "_lifetime",
+        "_patience",
         "_retransmission",
         "_table",
         "ack",
@@ -75,6 +76,8 @@ class ClientTransaction:
         self.ack: bytes | None = None
         self._interval = timers.t1
         self._lifetime: Timer | None = None
+        self._patience: Timer | None = None
+        """Of `give_up_at`: a first 1xx stops Timer B, but not this one."""
         self._retransmission: Timer | None = None
         self._table: _ClientTable
         if request.method == "INVITE":
@@ -111,10 +114,8 @@ class ClientTransaction:
 
     def give_up_at(self, deadline: float) -> None:
         """End an INVITE without final response at `deadline` (RFC 3261 §9.1); nothing once there is one."""
-        if self.state is State.CALLING or self.state is State.PROCEEDING:
-            if self._lifetime is not None:
-                self._lifetime.cancel()
-            self._lifetime = self._layer.timers.at(deadline, self._give_up)
+        if self._patience is None and (self.state is State.CALLING or self.state is State.PROCEEDING):
+            self._patience = self._layer.timers.at(deadline, self._give_up)
 
     @property
     def is_waiting(self) -> bool:
@@ -135,6 +136,7 @@ class ClientTransaction:
 
     def _terminate(self) -> None:
         self._stop_timers(0.0, None)
+        self._stop_waiting()
         self._layer.forget_client(self)
         self.user = None
 
@@ -218,7 +220,13 @@ class ClientTransaction:
             self._interval = self.timers.t2
             self._retransmission = self._layer.timers.at(now + self._interval, self._timer_e)
 
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
     def _start_d(self, now: float, what: object) -> None:
+        self._stop_waiting()
         wait = self.timers.timer_d if self.flow.transport is Transport.UDP else 0.0
         self._data = b""
         self.request = SPENT
@@ -231,6 +239,7 @@ class ClientTransaction:
         self._lifetime = self._layer.timers.at(now + wait, self._timer_k)
 
     def _start_m(self, now: float, what: object) -> None:
+        self._stop_waiting()
         self._data = b""
         self._lifetime = self._layer.timers.at(now + self.timers.m, self._timer_m)
 

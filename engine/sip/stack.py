@@ -79,6 +79,7 @@ class SipStack:
         "layer",
         "listeners",
         "timers",
+        "unreadable",
     )
 
     def __init__(self, config: StackConfig, entropy: Callable[[int], bytes]) -> None:
@@ -93,6 +94,9 @@ class SipStack:
         self._calls: dict[Call, None] = {}
         self._tickets: dict[int, _UseHops] = {}
         self._last_ticket = 0
+        self.unreadable = 0
+        """Messages that were no SIP, or too broken to be served; a request among them was refused if it could
+        be."""
         self._supported = frozenset(
             ("100rel", "timer", "norefersub") if config.reliable_provisionals else ("timer", "norefersub")
         )
@@ -110,6 +114,7 @@ class SipStack:
         try:
             message = parse_message(data)
         except ParseError as error:
+            self.unreadable += 1
             refusal = build.error_response(error, (flow.remote.host, flow.remote.port), self.new_tag())
             if refusal is not None and error.request is not None:
                 self.transmit(refusal.to_bytes(), _reply_flow(error.request, flow))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.sip.message import Request
+from engine.sip.session import Call
 from engine.sip.stack import SipStack
-from engine.sip.types import Address, Credentials, Flow, Transport
+from engine.sip.types import Address, Credentials, Flow, InviteState, Transport, WrongState
+from engine.sip.uas import IncomingInvite
 from tests.sip.scripted import Scripted
 from tests.support.wire import ANSWER, OFFER, Wire, sdp
 
@@ -102,11 +106,19 @@ methods = st.sampled_from(
     ["INVITE", "ACK", "BYE", "CANCEL", "PRACK", "UPDATE", "INFO", "REFER", "NOTIFY", "OPTIONS"]
 )
 answers = st.tuples(st.just("reply"), statuses, fields, st.sampled_from(["", "far", "fork", "x\x01y"]))
+replies = st.tuples(st.just("reply to last"), statuses, fields, st.sampled_from(["", "far"]))
 asks = st.tuples(st.just("ask"), methods, fields, st.integers(0, 4))
 nothing: st.SearchStrategy[list[tuple[str, str]]] = st.just([])
 waits = st.tuples(st.just("wait"), st.sampled_from([0.1, 1.0, 40.0]), nothing, st.just(0))
-acts = st.tuples(st.just("act"), st.sampled_from(["hang_up", "offer", "answer_offer"]), nothing, st.just(0))
-scripts = st.lists(st.one_of(answers, asks, waits, acts), max_size=10)
+acts = st.tuples(
+    st.just("act"),
+    st.sampled_from(
+        ["hang_up", "offer", "update", "info", "refer", "answer_offer", "ring", "answer", "reject"]
+    ),
+    nothing,
+    st.just(0),
+)
+scripts = st.lists(st.one_of(answers, replies, asks, asks, waits, acts), max_size=14)
 
 
 def as_received(message: bytes, more: list[tuple[str, str]]) -> bytes:
@@ -141,37 +153,68 @@ def test_a_far_side_that_says_anything_at_all_is_survived_and_forgotten(
         invites = far.received("INVITE")
         invite = invites[-1]
         match kind:
-            case "reply":
-                tag = f";tag={extra}" if extra else ""
+            case "reply" | "reply to last":
+                request = invite if kind == "reply" else last_request(wire, invite)
+                tag = f";tag={extra}" if extra and not request.to_tag else ""
                 echoed = [("Via", "via"), ("From", "from"), ("Call-ID", "call-id"), ("CSeq", "cseq")]
-                lines = [f"{name}: {invite.headers.get(key)}" for name, key in echoed]
+                lines = [f"{name}: {request.headers.get(key)}" for name, key in echoed]
                 text = "\r\n".join(
-                    [f"SIP/2.0 {what} Whatever", *lines, f"To: {invite.headers.get('to')}{tag}"]
+                    [f"SIP/2.0 {what} Whatever", *lines, f"To: {request.headers.get('to')}{tag}"]
                 )
-                data = text.encode() + b"\r\n\r\n" + ANSWER.data
+                data = text.encode("utf-8", "surrogateescape") + b"\r\n\r\n" + ANSWER.data
                 alice.stack.receive(as_received(data, more), FLOW, wire.now)
             case "ask":
-                request = far.compose(
+                own = [r for r in far.answered() if r.to_tag and r.call_id == "call-1"]
+                theirs = extra == 4 and own
+                asked = far.compose(
                     what,
-                    call_id=invite.call_id,
-                    to_tag=invite.from_tag if extra else "",
+                    call_id="call-1" if theirs or not extra else invite.call_id,
+                    to_tag=own[-1].to_tag if theirs else invite.from_tag if extra else "",
                     cseq=extra,
                     body=sdp("x"),
                 )
-                alice.stack.receive(as_received(request.to_bytes(), more), FLOW, wire.now)
+                alice.stack.receive(as_received(asked.to_bytes(), more), FLOW, wire.now)
             case "wait":
                 wire.run(until=wire.now + what)
-            case "act" if what == "hang_up":
-                call.hang_up(wire.now)
-            case "act" if what == "offer" and call.can_offer:
-                call.offer(OFFER, wire.now)
-            case "act" if what == "answer_offer" and call.has_pending_offer:
-                call.answer_offer(ANSWER, wire.now)
+            case "act":
+                for each in list(alice.stack._calls):
+                    act(each, what, wire.now)
         for transmit in alice.stack.transmits():
             wire.carry(alice, transmit)
         list(alice.stack.events())
     call.hang_up(wire.now)
     drain(alice.stack, wire)
+
+
+def last_request(wire: Wire, invite: Request) -> Request:
+    """The latest request of ours, CANCEL, BYE or whatever it was."""
+    sent = [one.message for one in wire.log if isinstance(one.message, Request) and one.title != "ACK"]
+    return sent[-1] if sent else invite
+
+
+def act(call: Call, what: str, now: float) -> None:
+    """What an owner may do, whenever."""
+    is_asked = isinstance(call, IncomingInvite) and call.state is InviteState.PROCEEDING
+    with suppress(WrongState):  # It may not be the time for that.
+        match what:
+            case "hang_up":
+                call.hang_up(now)
+            case "offer":
+                call.offer(OFFER, now)
+            case "update":
+                call.update(OFFER, now)
+            case "info":
+                call.send_info(OFFER, now)
+            case "refer":
+                call.refer("<sip:carol@example.com>", now)
+            case "answer_offer":
+                call.answer_offer(ANSWER, now)
+            case "ring" if is_asked and isinstance(call, IncomingInvite):
+                call.ring(now, 183, ANSWER, reliable=True)
+            case "answer" if is_asked and isinstance(call, IncomingInvite):
+                call.answer(ANSWER, now)
+            case "reject" if is_asked and isinstance(call, IncomingInvite):
+                call.reject(now)
 
 
 def drain(stack: SipStack, wire: Wire) -> None:

@@ -200,3 +200,20 @@ def test_a_live_transaction_describes_itself() -> None:
     (line,) = bench.layer.describe()
     assert "INVITE" in line
     assert "Calling" in line
+
+
+def test_a_provisional_does_not_make_an_abandoned_invite_wait_for_ever() -> None:
+    bench = Bench("INVITE")
+    bench.transaction.give_up_at(10.0)
+    bench.answer(100)
+    bench.run()
+    assert bench.user.told == ["100", "timeout at 10.0"]
+    assert len(bench.layer) == 0
+
+
+def test_giving_up_is_forgotten_once_there_is_a_final_response() -> None:
+    bench = Bench("INVITE")
+    bench.transaction.give_up_at(10.0)
+    bench.answer(200)
+    bench.run()
+    assert bench.user.told == ["200", "end at 32.0"]
