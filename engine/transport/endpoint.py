@@ -21,7 +21,7 @@ from engine.ids import random_bytes
 from engine.sip.events import CallEvent, Ended, Failed, IncomingCall, RequestReceived, ResolveNeeded, SipEvent
 from engine.sip.session import Call
 from engine.sip.stack import SipStack
-from engine.sip.types import Address, Flow, InviteParams, InviteState, Listener, Transport
+from engine.sip.types import Address, Flow, Hop, InviteParams, InviteState, Listener, Transport
 from engine.sip.uac import OutgoingInvite
 from engine.transport.config import EndpointConfig
 from engine.transport.link import Counters, Link, describe_flow
@@ -45,7 +45,7 @@ class Direction(StrEnum):
 
 
 Tracer: TypeAlias = Callable[[float, Direction, Flow, bytes], None]
-"""Called with (at, direction, flow, message) for every message; must not raise and must be quick."""
+"""Called with (at, direction, flow, message) for every message; must be quick. One that raises is removed."""
 
 
 class CallOwner(Protocol):
@@ -207,11 +207,10 @@ class SipEndpoint:
 
     def message_received(self, data: bytes, flow: Flow) -> None:
         self.counters.messages_in += 1
-        now = self._loop.time()
-        for tracer in self._tracers:
-            tracer(now, Direction.IN, flow, data)
+        if self._tracers:
+            self._trace(Direction.IN, flow, data)
         try:
-            self._stack.receive(data, flow, now)
+            self._stack.receive(data, flow, self._loop.time())
         except Exception as error:  # noqa: BLE001 - see `_report_bug`
             self._report_bug(f"the SIP core failed on a message of {describe_flow(flow)}", error)
 
@@ -252,6 +251,7 @@ class SipEndpoint:
         finally:
             self._is_pumping = False
             self._arm(stack.timeout())
+        self.counters.unreadable = stack.unreadable
         if self._quiet is not None and not self._count_goodbyes():
             self._quiet.set()
 
@@ -265,10 +265,17 @@ class SipEndpoint:
             return
         self.counters.messages_out += 1
         if self._tracers:
-            now = self._loop.time()
-            for tracer in self._tracers:
-                tracer(now, Direction.OUT, flow, data)
+            self._trace(Direction.OUT, flow, data)
         link.send(data, flow)
+
+    def _trace(self, direction: Direction, flow: Flow, data: bytes) -> None:
+        now = self._loop.time()
+        for tracer in self._tracers:
+            try:
+                tracer(now, direction, flow, data)
+            except Exception as error:  # noqa: BLE001 - who only watches must not stop what he watches
+                self.remove_tracer(tracer)
+                self._report_bug("a tracer failed and was removed", error)
 
     def _arm(self, deadline: float | None) -> None:
         """One handle, moved only towards earlier: one that fires too early finds nothing due and re-arms."""
@@ -359,8 +366,12 @@ class SipEndpoint:
         task.add_done_callback(self._resolving.discard)
 
     async def _answer_ticket(self, event: ResolveNeeded) -> None:
-        hops = await self._resolver.resolve(
-            event.host, port=event.port, transport=event.transport, secure=event.secure
-        )
+        hops: list[Hop] = []
+        try:
+            hops = await self._resolver.resolve(
+                event.host, port=event.port, transport=event.transport, secure=event.secure
+            )
+        except Exception as error:  # noqa: BLE001 - without an answer the call would wait for ever
+            self._report_bug("the resolver failed", error)
         self._tell_core(self._stack.resolved, event.ticket, hops, self._loop.time())
         self._pump()

@@ -64,6 +64,7 @@ class Counters:
         "messages_in",
         "messages_out",
         "transport_errors",
+        "unreadable",
     )
 
     def __init__(self) -> None:
@@ -76,6 +77,8 @@ class Counters:
         self.keep_alives = 0
         """Pings answered and pongs received (RFC 5626 §3.5.1)."""
         self.transport_errors = 0
+        self.unreadable = 0
+        """Whole messages that the core could not read: scanners, strays, broken peers."""
         self.bugs = 0
         """Exceptions of our own code while it handled one message or event. Each is in the log."""
         self.connections_accepted = 0

@@ -325,6 +325,43 @@ async def test_a_call_that_nobody_could_take_gets_500() -> None:
         assert bob.endpoint.counters.bugs == 1
 
 
+async def test_a_tracer_that_raises_is_removed_and_the_call_goes_on() -> None:
+    def broken(at: float, direction: Direction, flow: Flow, data: bytes) -> None:
+        raise RuntimeError("disk full")
+
+    reported = reported_faults()
+    async with phone() as alice, phone() as bob:
+        bob.endpoint.add_tracer(broken)
+        owner = Owner()
+        alice.endpoint.invite(invitation(bob.hop()), owner)
+        await owner.hears(Answered)
+        assert bob.endpoint.counters.bugs == 1
+        assert bob.sent("SIP/2.0 200") != []
+    assert reported == ["a tracer failed and was removed"]
+
+
+async def test_a_resolver_that_raises_fails_the_call_instead_of_letting_it_wait() -> None:
+    class Broken(Resolver):
+        async def resolve(self, *_: object, **__: object) -> list[Hop]:
+            raise RuntimeError("a bug")
+
+    reported = reported_faults()
+    resolver = Broken()
+    async with phone(resolver=resolver) as alice:
+        owner = Owner()
+        alice.endpoint.invite(invitation(target="sip:bob@trunk.example.com"), owner)
+        assert (await owner.hears(Failed)).failure.kind is FailureKind.UNRESOLVED
+    await resolver.close()
+    assert reported == ["the resolver failed"]
+
+
+def reported_faults() -> list[str]:
+    """The messages of what will be reported to this loop's exception handler."""
+    messages: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: messages.append(context["message"]))
+    return messages
+
+
 async def test_stop_says_goodbye_to_live_calls_and_cancels_ringing_ones() -> None:
     async with phone() as bob, phone() as carol:
         carol.on_call = lambda callee: callee.call.ring(carol.endpoint.now())

@@ -72,6 +72,7 @@ async def test_spoilt_datagrams_do_no_harm() -> None:
             await is_served(victim, UDP)
         assert victim.endpoint.counters.bugs == 0
         assert victim.endpoint.counters.messages_in > 1500
+        assert 100 < victim.endpoint.counters.unreadable < victim.endpoint.counters.messages_in
 
 
 def spoilt_or_noise(recorded: list[bytes], rng: random.Random) -> bytes:
