@@ -22,7 +22,7 @@ from engine.dial.events import (
     LegTrying,
 )
 from engine.dial.leg import Cause
-from engine.dial.result import DialResult
+from engine.dial.result import DialResult, LegRecord
 from engine.ids import CallSid
 
 __all__ = ["LiveLines", "heard"]
@@ -35,6 +35,8 @@ _WHY = {
     Cause.REQUESTED: "asked to",
     Cause.SHUTDOWN: "engine stops",
 }
+
+_TERMINATED = 487
 
 
 class LiveLines:
@@ -72,6 +74,8 @@ class LiveLines:
                 self._causes.setdefault(happening.leg, happening.cause)
             case LegEnded():
                 self._say(happening.at, happening.leg, self._ending(happening))
+            case LegRecord() if happening.is_abandoned:
+                self._abandoned(happening)
             case CallerGone():
                 self._write(happening.at, "caller", "hung up")
             case DialResult():
@@ -82,10 +86,18 @@ class LiveLines:
     def _ending(self, event: LegEnded) -> str:
         if event.leg in self._answered:
             return f"hung up ({event.by.value})"
-        if event.failure is not None:
-            return f"failed ({event.failure.sip_status} {event.failure.reason}".rstrip() + ")"
-        why = _WHY.get(self._causes.get(event.leg, Cause.NORMAL), "")
+        cause, failure = self._causes.get(event.leg), event.failure
+        is_our_wish = cause is not None and event.sip_status == _TERMINATED
+        if failure is not None and not is_our_wish:
+            return f"failed ({failure.sip_status} {failure.reason}".rstrip() + ")"
+        why = _WHY.get(cause, "") if cause is not None else ""
         return f"cancelled ({event.sip_status}{', ' + why if why else ''})"
+
+    def _abandoned(self, record: LegRecord) -> None:
+        """The dial is over and waits no longer; the goodbye goes on without it (DV-30)."""
+        why = _WHY.get(self._causes.get(record.leg, Cause.NORMAL), "")
+        what = "does not confirm that it was let go"
+        self._say(self._last_at, record.leg, f"{what}{' (' + why + ')' if why else ''}")
 
     def _say(self, at: float, leg: CallSid, what: str) -> None:
         number = self._numbers.setdefault(leg, len(self._numbers) + 1)

@@ -2,7 +2,8 @@
 
 He passes SIP over UDP on and rewrites the media address of every SDP body, so that both sides send audio to
 him. Of the audio he drops a share drawn from a seeded generator, the same packets in each run; of the SIP
-messages those whose places he is told. Requests inside the dialog go past him, to the Contact.
+messages those whose places he is told. He may also hold each packet of audio for a while, in order (jitter)
+or not (reordering). Requests inside the dialog go past him, to the Contact.
 
     caller ── SIP ──▶ LossyLink ── SIP ──▶ called
            ◀── RTP ──           ◀── RTP ──
@@ -59,14 +60,42 @@ class _Socket(asyncio.DatagramProtocol):
 class Direction:
     """One way through the link, and what became of the packets."""
 
-    __slots__ = ("_doomed", "_random", "loss", "lost", "passed")
+    __slots__ = (
+        "_doomed",
+        "_due",
+        "_held",
+        "_jitter_s",
+        "_keeps_order",
+        "_random",
+        "loss",
+        "lost",
+        "overtaken",
+        "passed",
+    )
 
-    def __init__(self, *, loss: float = 0.0, seed: int = 1, doomed: Collection[int] = ()) -> None:
-        """`loss`: share of all packets; `doomed`: places of packets that are lost, from 0."""
+    def __init__(
+        self,
+        *,
+        loss: float = 0.0,
+        seed: int = 1,
+        doomed: Collection[int] = (),
+        jitter_s: float = 0.0,
+        keeps_order: bool = True,
+    ) -> None:
+        """`loss`: share of all packets; `doomed`: places of packets that are lost, from 0.
+
+        `jitter_s`: each packet is held for 0 to so many seconds; without `keeps_order` they overtake.
+        """
         self.loss = loss
         self.lost = 0
         self.passed = 0
+        self.overtaken = 0
+        """Packets that left after one that came later."""
         self._doomed = doomed
+        self._jitter_s = jitter_s
+        self._keeps_order = keeps_order
+        self._due = 0.0
+        self._held: set[asyncio.TimerHandle] = set()
         self._random = random.Random(seed)
 
     def survives(self) -> bool:
@@ -76,6 +105,32 @@ class Direction:
             return False
         self.passed += 1
         return True
+
+    def hold(self, send: Callable[[], None]) -> None:
+        """Call `send` when the packet may go on."""
+        if not self._jitter_s:
+            send()
+            return
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._random.uniform(0.0, self._jitter_s)
+        if due < self._due:
+            if self._keeps_order:
+                due = self._due + 1e-6  # timers of the same moment come in any order
+            else:
+                self.overtaken += 1
+        self._due = max(self._due, due)
+
+        def let_go() -> None:
+            self._held.discard(handle)
+            send()
+
+        handle = loop.call_at(due, let_go)
+        self._held.add(handle)
+
+    def close(self) -> None:
+        """Drop what is still held."""
+        for handle in self._held:
+            handle.cancel()
 
 
 class LossyLink:
@@ -88,10 +143,14 @@ class LossyLink:
         requests: Collection[int],
         responses: Collection[int],
         seed: int,
+        jitter_s: float,
+        keeps_order: bool,
     ) -> None:
         """Use `lossy_link`."""
-        self.audio_to_called = Direction(loss=rtp_loss, seed=seed)
-        self.audio_to_caller = Direction(loss=rtp_loss, seed=seed + 1)
+        self.audio_to_called, self.audio_to_caller = (
+            Direction(loss=rtp_loss, seed=each, jitter_s=jitter_s, keeps_order=keeps_order)
+            for each in (seed, seed + 1)
+        )
         self.sip_to_called = Direction(doomed=requests)
         self.sip_to_caller = Direction(doomed=responses)
         self._called = called
@@ -109,6 +168,8 @@ class LossyLink:
         self._towards_caller = await _Socket.open(self._from_caller)
 
     def close(self) -> None:
+        self.audio_to_called.close()
+        self.audio_to_caller.close()
         for socket in (self._sip, self._towards_called, self._towards_caller):
             socket.close()
 
@@ -141,12 +202,14 @@ class LossyLink:
         return _LENGTH.sub(b"Content-Length: %d" % len(body), head) + separator + body
 
     def _from_called(self, data: bytes, source: Address) -> None:
-        if self._caller_rtp is not None and self.audio_to_caller.survives():
-            self._towards_caller.send(data, self._caller_rtp)
+        to = self._caller_rtp
+        if to is not None and self.audio_to_caller.survives():
+            self.audio_to_caller.hold(lambda: self._towards_caller.send(data, to))
 
     def _from_caller(self, data: bytes, source: Address) -> None:
-        if self._called_rtp is not None and self.audio_to_called.survives():
-            self._towards_called.send(data, self._called_rtp)
+        to = self._called_rtp
+        if to is not None and self.audio_to_called.survives():
+            self.audio_to_called.hold(lambda: self._towards_called.send(data, to))
 
 
 @asynccontextmanager
@@ -157,13 +220,15 @@ async def lossy_link(
     lose_to_called: Collection[int] = (),
     lose_to_caller: Collection[int] = (),
     seed: int = 1,
+    jitter_s: float = 0.0,
+    keeps_order: bool = True,
 ) -> AsyncIterator[LossyLink]:
     """A link to a UDP address.
 
     `rtp_loss`: share (0-1) of audio packets lost, both ways; `lose_to_...`: places, from 0, of messages lost
-    on this way.
+    on this way; `jitter_s`: longest time an audio packet is held, `keeps_order`: none overtakes another.
     """
-    link = LossyLink(called, rtp_loss, lose_to_called, lose_to_caller, seed)
+    link = LossyLink(called, rtp_loss, lose_to_called, lose_to_caller, seed, jitter_s, keeps_order)
     await link.open()
     try:
         yield link
