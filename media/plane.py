@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
 
@@ -14,6 +15,7 @@ from media.ports import PortRange
 from media.recording import Recording
 from media.stream import MediaStream
 from media.transports import Poller, make_poller
+from media.wheel import Wheel
 
 __all__ = ["MediaConfig", "MediaPlane"]
 
@@ -48,9 +50,9 @@ class MediaPlane:
     """One per process (per event loop). Make it inside the running loop, close it last."""
 
     __slots__ = (
-        "_active",
         "_finishing",
         "_loop",
+        "_rounds",
         "_timer",
         "clock",
         "cname",
@@ -75,7 +77,7 @@ class MediaPlane:
         """Of RTCP: random, it names the process and not a user (RFC 7022 §4.2)."""
         self.streams: set[MediaStream] = set()
         """All that are open."""
-        self._active: set[MediaStream] = set()
+        self._rounds: Wheel[MediaStream] = Wheel()
         self._timer: asyncio.TimerHandle | None = None
         self._finishing: set[asyncio.Task[None]] = set()
 
@@ -105,15 +107,15 @@ class MediaPlane:
 
     def watch(self, stream: MediaStream) -> None:
         """An agreement is in force: reports and silence have to be looked after."""
-        self._active.add(stream)
+        self._rounds.put(stream, 1)
         if self._timer is None:
             self._timer = self._loop.call_later(_HOUSEKEEPING_S, self._housekeeping)
 
     def forget(self, stream: MediaStream) -> None:
         """The stream closed."""
         self.streams.discard(stream)
-        self._active.discard(stream)
-        if not self._active and self._timer is not None:
+        self._rounds.remove(stream)
+        if not self._rounds and self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
@@ -134,12 +136,18 @@ class MediaPlane:
             self.report("a recording was not finished", error)
 
     def _housekeeping(self) -> None:
-        """One timer for all streams: 0.2 µs per stream and turn, nothing at all while none is active."""
+        """One timer for all streams; each is looked at when it asked for it, or once it may have fallen
+        silent."""
         self._timer = self._loop.call_later(_HOUSEKEEPING_S, self._housekeeping)
         now = time.monotonic()
         config = self.config
-        for stream in tuple(self._active):
+        for stream in self._rounds.turn():
+            # Before it is looked at: it may close itself in the course of that.
+            self._rounds.put(stream, 1)
             try:
-                stream.housekeeping(now, config.rtp_timeout_s, rtcp=config.rtcp)
+                wait_s = stream.housekeeping(now, config.rtp_timeout_s, rtcp=config.rtcp)
             except Exception as error:  # noqa: BLE001 - one stream's bug must not leave the others unkept
                 self.report("the housekeeping of a media stream failed", error)
+            else:
+                if stream in self._rounds:
+                    self._rounds.put(stream, math.ceil(wait_s / _HOUSEKEEPING_S))

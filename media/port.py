@@ -245,11 +245,12 @@ class RtpPort:
 
     # -- reports ----------------------------------------------------------------------------------------
 
-    def report_if_due(self, now: float) -> None:
-        """Send the RTCP report whose time has come. Called by the housekeeping of the plane."""
+    def report_if_due(self, now: float) -> float:
+        """Send the RTCP report whose time has come; seconds until the next one's."""
         if now >= self._report_due and self._types:
             self._report_due = now + report_interval_s(random.random())
             self.report(now)
+        return self._report_due - now
 
     def say_goodbye(self, now: float) -> None:
         """The last report, with BYE; only to a peer that ever got or sent anything (§6.3.7)."""

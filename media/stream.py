@@ -441,23 +441,30 @@ class MediaStream:
             self._sender.give_up(at)
             return False
 
-    def housekeeping(self, now: float, rtp_timeout_s: float | None, *, rtcp: bool) -> None:
-        """Reports, keep-alive, silence. Called by the plane about twice a second."""
+    def housekeeping(self, now: float, rtp_timeout_s: float | None, *, rtcp: bool) -> float:
+        """Reports, keep-alive, silence. Called by the plane; returns after how many seconds to look again."""
         media = self.negotiated
+        wait_s = _KEEPALIVE_S
         if media is None:
-            return
+            return wait_s
         if rtcp:
-            self._port.report_if_due(now)
-        if media.can_send and now - self._port.sending.last_at > _KEEPALIVE_S:
-            self._sender.say_silence(now)
+            wait_s = min(wait_s, self._port.report_if_due(now))
+        if media.can_send:
+            if now - self._port.sending.last_at > _KEEPALIVE_S:
+                self._sender.say_silence(now)
+            wait_s = min(wait_s, max(0.0, self._port.sending.last_at + _KEEPALIVE_S - now))
         if not media.can_receive:
             self._silent_since = now
-            return
-        heard_at = max(self._port.last_heard_at, self._silent_since)
-        is_silent = rtp_timeout_s is not None and now - heard_at >= rtp_timeout_s
+            return wait_s
+        if rtp_timeout_s is None:
+            return wait_s
+        silent_s = now - max(self._port.last_heard_at, self._silent_since)
+        is_silent = silent_s >= rtp_timeout_s
         if is_silent != self._is_silent:
             self._is_silent = is_silent
-            self._emit(MediaTimeout(now - heard_at, now) if is_silent else MediaResumed(now))
+            self._emit(MediaTimeout(silent_s, now) if is_silent else MediaResumed(now))
+        # While it is silent every look counts, so that its return is told soon.
+        return 0.0 if is_silent else min(wait_s, rtp_timeout_s - silent_s)
 
     def _latched(self, source: SocketAddress, at: float) -> None:
         self._emit(MediaStarted((source[0], source[1]), at))
