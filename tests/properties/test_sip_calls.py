@@ -198,6 +198,8 @@ def test_both_ends_agree_and_nothing_is_left(
     up_at_alice = call.state is InviteState.ESTABLISHED and not call.is_over
     up_at_bob = [c for c in bob.calls if c.state is InviteState.ESTABLISHED and not c.is_over]
     assert up_at_alice == (len(up_at_bob) == 1), wire.parties["192.0.2.2"].happened
+    # Nor does one side wait, ring or cancel for ever while the other has forgotten the call.
+    assert call.is_over != any(not c.is_over for c in bob.calls), (call, bob.calls)
     if up_at_alice:
         assert alice.party.of(Answered)
         assert bob.party.of(Confirmed)

@@ -97,7 +97,7 @@ def test_the_tags_and_uris_of_the_dialog_go_back_as_they_came() -> None:
     wire = Wire()
     bob = wire.add("192.0.2.2")
     far = Scripted(wire, bob)
-    odd = '"Örjan \\"O\\" Alm" <sip:far@example.com;user=phone>;x=1;tag=far'
+    odd = '"Cärol \\"C\\" Example" <sip:far@example.com;user=phone>;x=1;tag=far'
     far.request("INVITE", fields=(("From", odd),), body=OFFER)
     call = bob.incoming()
     call.answer(ANSWER, wire.now)

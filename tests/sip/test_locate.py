@@ -70,7 +70,7 @@ LISTENERS = Listeners(
 
 
 def test_the_first_listener_of_transport_and_family_is_used_unless_another_is_asked_for() -> None:
-    hop = Hop(Transport.UDP, Address("203.0.113.1", 5060))
+    hop = Hop(Transport.UDP, Address("198.51.100.77", 5060))
     first = LISTENERS.for_hop(hop)
     assert first is not None
     assert first.bound == ONE

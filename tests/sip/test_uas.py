@@ -425,7 +425,7 @@ def test_a_request_that_cannot_be_parsed_gets_400_with_its_fields_echoed() -> No
 
 def test_with_rport_the_response_goes_back_to_the_source_port() -> None:
     wire, bob, far = called()
-    request = far.compose("OPTIONS", via="SIP/2.0/UDP 10.0.0.9:5060;branch=z9hG4bKr;rport")
+    request = far.compose("OPTIONS", via="SIP/2.0/UDP 198.51.100.9:5060;branch=z9hG4bKr;rport")
     wire.deliver(bob, request.to_bytes(), Address("192.0.2.9", 41234))
     (sent,) = wire.log
     assert sent.flow.remote == Address("192.0.2.9", 41234)
@@ -435,7 +435,7 @@ def test_with_rport_the_response_goes_back_to_the_source_port() -> None:
 
 def test_without_rport_it_goes_to_the_source_address_and_the_sent_by_port() -> None:
     wire, bob, far = called()
-    request = far.compose("OPTIONS", via="SIP/2.0/UDP 10.0.0.9:5080;branch=z9hG4bKr")
+    request = far.compose("OPTIONS", via="SIP/2.0/UDP 198.51.100.9:5080;branch=z9hG4bKr")
     wire.deliver(bob, request.to_bytes(), Address("192.0.2.9", 41234))
     (sent,) = wire.log
     assert sent.flow.remote == Address("192.0.2.9", 5080)
@@ -444,7 +444,7 @@ def test_without_rport_it_goes_to_the_source_address_and_the_sent_by_port() -> N
 
 def test_over_tcp_it_goes_back_over_the_connection() -> None:
     wire, bob, far = called(transports=(Transport.TCP,))
-    request = far.compose("OPTIONS", via="SIP/2.0/TCP 10.0.0.9:5080;branch=z9hG4bKr")
+    request = far.compose("OPTIONS", via="SIP/2.0/TCP 198.51.100.9:5080;branch=z9hG4bKr")
     wire.deliver(bob, request.to_bytes(), Address("192.0.2.9", 41234), Transport.TCP)
     assert wire.log[0].flow.remote == Address("192.0.2.9", 41234)
 
