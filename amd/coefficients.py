@@ -19,7 +19,7 @@ WEIGHTS: tuple[float, ...] = (
     -0.2119,  # elapsed
 )
 HUMAN_CALIBRATION = 0.699
-MACHINE_CALIBRATION = 0.033
+MACHINE_CALIBRATION = 0.051
 """Added to the log-odds of a verdict, they become those of its being right, on sources not heard before."""
 BEEP_CONFIDENCE = 0.97
 SILENCE_CONFIDENCE = 0.7

@@ -29,7 +29,7 @@ class AmdParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     revision_window_ms: int = 12000
     """How long after `human` or `silence` the detector goes on listening for a beep or a greeting that
     goes on; 0: the first decision is final."""
-    machine_probability: float = 0.88
+    machine_probability: float = 0.885
     """While somebody speaks: decide `machine` when the model is at least so sure."""
     human_probability: float = 0.78
     """In a pause: decide `human` when the model is at least so sure that it is not a machine."""
