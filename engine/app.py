@@ -117,7 +117,10 @@ class Engine:
             self._endpoint, self._media, self._dials = endpoint, media, dials
             self._inbound = InboundCalls(services, dials, self._sources, self._routes)
             self._exits = exits.pop_all()
-        _log.info("engine started", listeners=[str(each.bound) for each in endpoint.listeners])
+        listeners = [
+            f"{each.transport.lower()}:{each.bound.host}:{each.bound.port}" for each in endpoint.listeners
+        ]
+        _log.info("engine started", listeners=listeners)
 
     async def stop(self) -> None:
         """Hang up what is left, let the goodbyes finish, close everything. Idempotent."""

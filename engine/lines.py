@@ -11,6 +11,7 @@ from engine.dial.dial import Dial, Happening
 from engine.dial.events import (
     CallerGone,
     Connected,
+    DeadlinePassed,
     DetectorFired,
     DtmfReceived,
     HangUpLeg,
@@ -48,6 +49,7 @@ class LiveLines:
         self._started_at = started_at
         self._out = out or sys.stdout
         self._numbers: dict[CallSid, int] = {}
+        self._last_at = started_at
         self._answered: set[CallSid] = set()
         self._causes: dict[CallSid, Cause] = {}
 
@@ -76,6 +78,8 @@ class LiveLines:
                 self._say(happening.at, happening.leg, self._ending(happening))
             case LegRecord() if happening.is_abandoned:
                 self._abandoned(happening)
+            case DeadlinePassed():
+                self._last_at = happening.at
             case CallerGone():
                 self._write(happening.at, "caller", "hung up")
             case DialResult():
@@ -96,14 +100,14 @@ class LiveLines:
     def _abandoned(self, record: LegRecord) -> None:
         """The dial is over and waits no longer; the goodbye goes on without it (DV-30)."""
         why = _WHY.get(self._causes.get(record.leg, Cause.NORMAL), "")
-        what = "does not confirm that it was let go"
-        self._say(self._last_at, record.leg, f"{what}{' (' + why + ')' if why else ''}")
+        self._say(self._last_at, record.leg, f"given up{' (' + why + ')' if why else ''}, no confirmation")
 
     def _say(self, at: float, leg: CallSid, what: str) -> None:
         number = self._numbers.setdefault(leg, len(self._numbers) + 1)
         self._write(at, f"{number} {self._dial.target_of(leg).address}", what)
 
     def _write(self, at: float, who: str, what: str) -> None:
+        self._last_at = at
         print(f"{at - self._started_at:8.3f}  {who:<44.44} {what}", file=self._out, flush=True)
 
     def _result(self, result: DialResult) -> None:

@@ -41,8 +41,10 @@ BEEP = Beep(1000.4, (1000.4,), BeepShape.SINGLE, 498.0, -12.0, 0.04, 63440, 6742
 class Scene:
     """A dial over fake legs, its lines in `out`."""
 
-    def __init__(self, *targets: Target, timeout_s: float, parent: FakeParent | None, is_held: bool) -> None:
-        self.legs = FakeLegs(is_held=is_held)
+    def __init__(
+        self, *targets: Target, timeout_s: float, parent: FakeParent | None, is_held: bool, is_deaf: bool
+    ) -> None:
+        self.legs = FakeLegs(is_held=is_held, is_deaf=is_deaf)
         self.parent = parent
         self.out = io.StringIO()
         self.dial = Dial(DialRequest(targets=targets, timeout_s=timeout_s), legs=self.legs, parent=parent)
@@ -55,6 +57,7 @@ def lines_of(
     timeout_s: float = 60.0,
     parent: bool = False,
     is_held: bool = False,
+    is_deaf: bool = False,
 ) -> list[str]:
     """What was printed, blanks squeezed."""
 
@@ -64,6 +67,7 @@ def lines_of(
             timeout_s=timeout_s,
             parent=FakeParent(is_answered=True) if parent else None,
             is_held=is_held,
+            is_deaf=is_deaf,
         )
         task = asyncio.create_task(scene.dial.run())
         await settle()
@@ -118,6 +122,16 @@ def test_nobody_answers_in_time() -> None:
     *_, cancelled, result = lines_of(story, BOB, timeout_s=5.0)
     assert cancelled == "5.000 1 sip:bob@example.com cancelled (487, ring time-out)"
     assert result == "dial_status=no-answer dial_sip_status=487 reason=ring-timeout ring=5.0s talk=0.0s"
+
+
+def test_dv30_a_leg_that_ignores_our_goodbye_is_given_up_and_the_line_says_so() -> None:
+    async def story(scene: Scene) -> None:
+        scene.legs[0].ring()
+
+    assert lines_of(story, BOB, timeout_s=5.0, is_deaf=True)[2:] == [
+        "8.000 1 sip:bob@example.com given up (ring time-out), no confirmation",
+        "dial_status=no-answer dial_sip_status=487 reason=ring-timeout ring=5.0s talk=0.0s",
+    ]
 
 
 def test_the_caller_hangs_up() -> None:
