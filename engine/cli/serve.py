@@ -48,6 +48,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 async def _serve(arguments: argparse.Namespace) -> int:
     from engine.app import Engine
+    from engine.collector import tune_gc
     from engine.dial.dial import Dial, Happening, Observer
     from engine.dial.result import DialResult
     from engine.logs import configure_logging
@@ -58,6 +59,7 @@ async def _serve(arguments: argparse.Namespace) -> int:
     engine = Engine(config)
     loop = asyncio.get_running_loop()
     await engine.start()
+    tune_gc()
     asked = asyncio.Event()
     asked_again = asyncio.Event()
 

@@ -22,6 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.app import Engine
+from engine.collector import tune_gc
 from engine.config import (
     Config,
     LimitsConfig,
@@ -174,7 +175,7 @@ async def _run(order: Order) -> Report:
         if order.kind in ("serve", "bridge"):
             engine.dials.observe_all(load.observer)
         address = engine.endpoint.listeners[0].bound
-        gc.collect()
+        tune_gc()  # as `serve` does
         before, cpu, at = _rss_kb(), _cpu_s(), loop.time()
         print(json.dumps({"port": address.port}), flush=True)
         patience = order.count / order.rate + 120.0
