@@ -277,9 +277,20 @@ class Dial:
         self._plan = self._plan_factory(
             request, [(leg, notes.target) for leg, notes in self._branches.items()], self._status_map
         )
+        inbox = self._inbox
+        if inbox and type(inbox[0]) is CallerGone:
+            self._never_ring(inbox.popleft())
+            return
         if self._progress is not None:
             self._carry_out(self._progress.begin())
         self._carry_out(self._plan.begin(self._started_at))
+
+    def _never_ring(self, event: DialEvent) -> None:
+        """The caller left before the dial could begin: an INVITE now would ring phones for nobody."""
+        if self._observers:
+            self._publish(event)
+        leg = next(iter(self._branches), None)
+        self._finish(Verdict(DialStatus.NO_ANSWER, 487, TerminationReason.CALLER_GONE, leg, EndedBy.CALLER))
 
     def _make_legs(self, target: Target) -> Sequence[Leg]:
         try:

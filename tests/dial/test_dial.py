@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from engine.dial.bridge import Joint
 from engine.dial.dial import Dial, DialState, Happening
 from engine.dial.events import (
+    CallerGone,
     Command,
     Connect,
     DialEvent,
@@ -25,7 +26,7 @@ from engine.dial.failure import no_route
 from engine.dial.leg import Cause, EndedBy, Inbox, Leg, ParentLeg
 from engine.dial.outcome import BranchEnd, DialStatus, TerminationReason
 from engine.dial.request import DialRequest, InvalidRequest, Target
-from engine.dial.result import DialResult
+from engine.dial.result import DialResult, LegRecord
 from engine.dial.unrouted import UnroutedLeg
 from engine.ids import CallSid
 from tests.support.legs import FakeAudio, FakeLeg, FakeLegs, FakeParent, FakeScreening
@@ -437,6 +438,24 @@ async def test_a_hang_up_before_the_task_runs_is_not_lost() -> None:
     result = await dial.result()
     assert result.dial_status is DialStatus.NO_ANSWER
     assert dial.legs[0].has_ended
+
+
+@pytest.mark.parametrize(("on_bridge", "music"), [(True, ""), (True, "music.wav"), (False, "")])
+@in_virtual_time
+async def test_dv34_nobody_is_rung_for_a_caller_who_left_before_the_dial_began(
+    on_bridge: bool, music: str
+) -> None:
+    parent = FakeParent()
+    parent.go()
+    dial = await scene(BOB, CAROL, parent=parent, answer_on_bridge=on_bridge, dial_music=music)
+    result = await dial.result()
+    assert parent.log == []
+    assert (result.dial_status, result.dial_sip_status) == (DialStatus.NO_ANSWER, 487)
+    assert (result.termination_reason, result.ended_by) == (TerminationReason.CALLER_GONE, EndedBy.CALLER)
+    assert [type(happening) for happening in dial.happenings if not isinstance(happening, LegRecord)] == [
+        CallerGone,
+        DialResult,
+    ]
 
 
 @in_virtual_time

@@ -169,6 +169,7 @@ class FakeParent:
         self._is_answered = is_answered
         self._is_slow = is_slow
         self._inbox: Inbox | None = None
+        self._is_gone = False
         self.media: LegMedia | None = FakeMedia("caller")
         self.log: list[str] = []
 
@@ -186,6 +187,8 @@ class FakeParent:
 
     def attach(self, inbox: Inbox) -> None:
         self._inbox = inbox
+        if self._is_gone:
+            inbox.post(CallerGone(self._clock()))
 
     def detach(self) -> None:
         self._inbox = None
@@ -207,6 +210,7 @@ class FakeParent:
 
     def go(self) -> None:
         """BYE or CANCEL."""
+        self._is_gone = True
         self._post(CallerGone(self._clock()))
 
     def _post(self, event: DialEvent) -> None:
