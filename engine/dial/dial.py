@@ -289,6 +289,8 @@ class Dial:
         """The caller left before the dial could begin: an INVITE now would ring phones for nobody."""
         if self._observers:
             self._publish(event)
+        for notes in self._branches.values():
+            notes.cause = Cause.CALLER_GONE
         leg = next(iter(self._branches), None)
         self._finish(Verdict(DialStatus.NO_ANSWER, 487, TerminationReason.CALLER_GONE, leg, EndedBy.CALLER))
 

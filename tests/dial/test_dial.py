@@ -447,8 +447,10 @@ async def test_dv34_nobody_is_rung_for_a_caller_who_left_before_the_dial_began(
 ) -> None:
     parent = FakeParent()
     parent.go()
-    dial = await scene(BOB, CAROL, parent=parent, answer_on_bridge=on_bridge, dial_music=music)
-    result = await dial.result()
+    with capture_logs() as lines:
+        dial = await scene(BOB, CAROL, parent=parent, answer_on_bridge=on_bridge, dial_music=music)
+        result = await dial.result()
+    assert [line for line in lines if line["log_level"] == "error"] == []
     assert parent.log == []
     assert (result.dial_status, result.dial_sip_status) == (DialStatus.NO_ANSWER, 487)
     assert (result.termination_reason, result.ended_by) == (TerminationReason.CALLER_GONE, EndedBy.CALLER)
