@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.sip.errors import ParseError
-from engine.sip.headers import Headers
-from engine.sip.message import Request, Response
+from engine.sip.headers import Headers, to_lines
+from engine.sip.message import Request, Response, WrittenRequest
 from engine.sip.syntax import format_host, is_token, split_outside
 
 __all__ = ["REASON_PHRASES", "ack", "cancel", "error_response", "request", "response", "stamp_via"]
@@ -111,9 +111,11 @@ def request(method: str, uri: str, fields: Fields, body: bytes = b"", content_ty
         raise ValueError(f"method {method!r} is not a token")
     if not uri or " " in uri or not uri.isprintable():
         _refuse_uri(uri)
-    headers = Headers(fields)
-    _add_body(headers, body, content_type)
-    return Request(method, uri, headers, body)
+    lines = to_lines(fields)
+    if body and content_type:
+        lines += to_lines((("Content-Type", content_type),))
+    text = f"{method} {uri} SIP/2.0\r\n{''.join(lines)}Content-Length: {len(body)}\r\n\r\n"
+    return WrittenRequest(method, uri, text.encode("utf-8", "surrogateescape") + body, body)
 
 
 def response(

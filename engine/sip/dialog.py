@@ -135,21 +135,31 @@ class Dialog:
 
     @classmethod
     def of_uac(
-        cls, stack: SipStack, user: DialogUser, request: Request, response: Response, timers: Timers
+        cls,
+        stack: SipStack,
+        user: DialogUser,
+        call_id: str,
+        local: str,
+        local_tag: str,
+        uri: str,
+        response: Response,
+        timers: Timers,
     ) -> Dialog:
-        """§12.1.2: the dialog that a response with a To tag (or a 2xx without) makes for its INVITE."""
+        """§12.1.2: the dialog that a response with a To tag (or a 2xx without) makes for its INVITE.
+
+        Call-ID, From, its tag and Request-URI are those of the INVITE.
+        """
         dialog = cls(
             stack,
             user,
-            request.call_id,
-            request.headers.get("from") or "",
-            request.from_tag,
+            call_id,
+            local,
+            local_tag,
             _cleaned(response.headers.get("to") or ""),
             response.to_tag,
             timers,
         )
-        dialog.local_cseq = request.cseq.number
-        dialog.remote_target = target_of(response) or request.uri
+        dialog.remote_target = target_of(response) or uri
         dialog.set_route_set(reversed_routes(response))
         dialog.learn(response)
         return dialog
@@ -291,7 +301,7 @@ class Dialog:
     def _remember_hops(self, hops: Sequence[Hop]) -> None:
         self._hops, self._hops_uri = hops, self.path()[2]
 
-    def acknowledge(self, invite: Request, body: Body | None, now: float) -> Ack:
+    def acknowledge(self, invite: Sender, body: Body | None, now: float) -> Ack:
         """ACK a 2xx (§13.2.2.4): CSeq number and credentials of the INVITE, no transaction."""
         return Ack(self, invite, body, now)
 
@@ -305,11 +315,11 @@ class Ack:
 
     __slots__ = ("_body", "_data", "_dialog", "_flow", "_invite", "_stack")
 
-    def __init__(self, dialog: Dialog, invite: Request, body: Body | None, now: float) -> None:
+    def __init__(self, dialog: Dialog, invite: Sender, body: Body | None, now: float) -> None:
         self._stack = dialog.stack
         self._dialog: Dialog | None = dialog
         """Until it is built: an ACK is kept for 64·T1, the dialog need not be."""
-        self._invite: Request | None = invite
+        self._invite: Sender | None = invite
         self._body = body
         self._data = b""
         self._flow: Flow | None = None
@@ -340,9 +350,8 @@ class Ack:
         fields = [("Via", point.via + stack.new_branch()), ("Max-Forwards", str(stack.config.max_forwards))]
         fields += [("Route", route) for route in routes]
         fields += dialog.ids
-        fields.append(("CSeq", f"{invite.cseq.number} ACK"))
-        for name in ("Authorization", "Proxy-Authorization"):
-            fields += [(name, value) for value in invite.headers.get_all(name)]
+        fields.append(("CSeq", f"{invite.cseq} ACK"))
+        fields += invite.credentials
         body = self._body
         request = build.request(
             "ACK", uri, fields, body.data if body else b"", body.content_type if body else ""

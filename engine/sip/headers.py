@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from engine.sip.errors import ParseError
 from engine.sip.syntax import is_token, split_list
 
-__all__ = ["MAX_HEADERS", "Headers", "canonical_name"]
+__all__ = ["MAX_HEADERS", "Headers", "canonical_name", "to_lines"]
 
 MAX_HEADERS = 256
 _MAX_LINES = 4 * MAX_HEADERS  # folded lines included
@@ -77,6 +77,16 @@ def _refuse(name: str, value: str) -> None:
     for character in value:
         if (character < " " and character != "\t") or character == "\x7f":
             raise ValueError(f"header {name}: control character {character!r} in the value")
+
+
+def to_lines(fields: Iterable[tuple[str, str]]) -> list[str]:
+    """Fields of ours as lines, each with its CRLF. ValueError as `Headers.add`."""
+    lines = []
+    for name, value in fields:
+        if name not in _KEYS or not value.isprintable():
+            _refuse(name, value)
+        lines.append(f"{name}: {value}\r\n")
+    return lines
 
 
 class Headers:

@@ -105,8 +105,7 @@ class Modification:
                 return
             if not self._is_done:
                 self.dialog.refresh_target(response)
-            assert sender.transaction is not None
-            self._ack = self.dialog.acknowledge(sender.transaction.request, None, now)
+            self._ack = self.dialog.acknowledge(sender, None, now)
         elif not self._is_done:
             self.dialog.refresh_target(response)
         if not self._is_done:

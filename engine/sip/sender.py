@@ -189,6 +189,15 @@ class Sender:
         build.request(self.method, self.uri, fields, b"?", content_type)
 
     @property
+    def credentials(self) -> Fields:
+        """The credentials the request went out with, if any."""
+        if self.auth is None or self.transaction is None:
+            return ()
+        headers = self.transaction.request.headers
+        names = ("Authorization", "Proxy-Authorization")
+        return [(name, value) for name in names for value in headers.get_all(name)]
+
+    @property
     def is_resolving(self) -> bool:
         """Nothing was sent yet: the name of the next hop is being looked up."""
         return self._ticket is not None

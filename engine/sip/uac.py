@@ -53,6 +53,7 @@ class OutgoingInvite(Call):
         "_is_cancelling",
         "_refusals_422",
         "_sender",
+        "_tag",
         "_targets",
         "_winner",
         "_wish",
@@ -64,8 +65,9 @@ class OutgoingInvite(Call):
         super().__init__(stack, call_id, params.timers or stack.config.timers, InviteState.CALLING)
         self.params = params
         to = params.to or f"<{params.target}>"
+        self._tag = stack.new_tag()
         self._ids: Fields = (
-            ("From", f"{params.from_};tag={stack.new_tag()}"),
+            ("From", f"{params.from_};tag={self._tag}"),
             ("To", to),
             ("Call-ID", call_id),
         )
@@ -260,8 +262,7 @@ class OutgoingInvite(Call):
             self.stack.emit(OfferReceived(self, offer.body, "ACK", now))
 
     def _acknowledge(self, dialog: Dialog, sender: Sender, body: Body | None, now: float) -> None:
-        assert sender.transaction is not None
-        self._acks[dialog.remote_tag] = dialog.acknowledge(sender.transaction.request, body, now)
+        self._acks[dialog.remote_tag] = dialog.acknowledge(sender, body, now)
 
     def _dismiss(self, dialog: Dialog, sender: Sender, now: float) -> None:
         """A 2xx nobody wants: ACK, then BYE for that dialog only."""
@@ -270,7 +271,9 @@ class OutgoingInvite(Call):
 
     def _new_dialog(self, sender: Sender, response: Response) -> Dialog:
         assert sender.transaction is not None
-        dialog = Dialog.of_uac(self.stack, self, sender.transaction.request, response, self.timers)
+        dialog = Dialog.of_uac(
+            self.stack, self, self.call_id, self._ids[0][1], self._tag, sender.uri, response, self.timers
+        )
         dialog.local_cseq = self._cseq
         dialog.auth = self._auth
         dialog.contact_user = self.params.contact_user

@@ -258,3 +258,24 @@ def test_an_odd_error_text_cannot_break_the_status_line() -> None:
     assert answer is not None
     assert answer.reason.isascii()
     assert answer.reason.isprintable()
+
+
+def test_a_request_of_ours_says_the_same_before_and_after_somebody_looked_into_it() -> None:
+    fields = [
+        ("Via", "SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKone"),
+        ("From", "<sip:alice@example.com>;tag=1"),
+        ("To", "<sip:bob@example.com>"),
+        ("Call-ID", "one"),
+        ("CSeq", "7 INVITE"),
+        ("X-Name", "Zoë"),
+    ]
+    request = build.request("INVITE", "sip:bob@example.com", fields, b"v=0\r\n", "application/sdp")
+    written = request.to_bytes()
+    assert list(request.headers.items())[: len(fields)] == fields
+    assert (request.cseq.number, request.from_tag, request.branch) == (7, "1", "z9hG4bKone")
+    assert request.to_bytes() == written
+    request.headers.add("Subject", "later")
+    assert b"\r\nSubject: later\r\n" in request.to_bytes()
+    assert parse_message(written) == build.request(
+        "INVITE", "sip:bob@example.com", fields, b"v=0\r\n", "application/sdp"
+    )
