@@ -83,3 +83,14 @@ def test_serve_refuses_a_config_file_that_is_not_there() -> None:
     done = run("serve", "--config", "/nowhere/engine.toml")
     assert done.returncode == 2
     assert "engine.toml" in done.stderr
+
+
+def test_an_address_to_call_from_is_used_for_signalling_and_audio_also_beside_a_config_file(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "engine.toml"
+    file.write_text("[media]\nlisten = '127.0.0.1'\nports = ''\n")
+    done = run("dial", "sip:bob@127.0.0.1:9", "--config", str(file), "--listen", "127.0.0.2", "--trace")
+    assert done.returncode == 1, done.stderr
+    assert "c=IN IP4 127.0.0.2" in done.stderr
+    assert "Via: SIP/2.0/UDP 127.0.0.2:" in done.stderr

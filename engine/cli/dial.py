@@ -212,7 +212,11 @@ def _config(arguments: argparse.Namespace) -> Config:
         config = load_config(arguments.config)
         if arguments.listen:
             _require_address(arguments.listen)
-            config = msgspec.structs.replace(config, sip=_sip(config.sip, arguments.listen))
+            config = msgspec.structs.replace(
+                config,
+                sip=_sip(config.sip, arguments.listen),
+                media=msgspec.structs.replace(config.media, listen=arguments.listen),
+            )
         return config
     address = arguments.listen or _local_address(arguments.proxy or arguments.targets[0])
     _require_address(address)
