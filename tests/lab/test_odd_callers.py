@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+from pathlib import Path
 
 import pytest
 
 from engine import Target
 from engine.dial.events import HangUpLeg
 from engine.dial.outcome import DialStatus, TerminationReason
+from engine.softphone import CallState, Ring
+from tests.support.engine_process import serving
+from tests.support.phones import PhoneRack
 from tests.support.running_engine import happened, inbound, running, sip_address, start
 from tests.support.sipp import SippBench
 
@@ -62,3 +67,23 @@ async def test_dv25_a_name_that_does_not_exist_fails_at_once_beside_one_who_answ
         (await callee.finished()).assert_passed()
     assert [leg.sip_status for leg in result.legs] == [503, 200]
     assert result.termination_reason is TerminationReason.TIME_LIMIT
+
+
+async def test_a_caller_who_still_hears_ringing_when_the_drain_is_over_gets_503_and_the_callee_a_cancel(
+    rack: PhoneRack, tmp_path: Path
+) -> None:
+    bob, alice = await rack.phone("bob", Ring()), await rack.phone("alice")
+    async with serving(
+        tmp_path, bob.uri, route=["answer_on_bridge = true"], config="[limits]\ndrain_s = 0.5"
+    ) as engine:
+        call = await alice.call(f"sip:5550100@127.0.0.1:{engine.sip_port}")
+        await call.until(CallState.EARLY)
+        engine.signal(signal.SIGTERM)
+        finished = await engine.finished()
+        refused = await call.until(CallState.DISCONNECTED)
+        cancelled = await (await bob.next_call()).until(CallState.DISCONNECTED)
+    assert finished.exit_code == 0, finished.err
+    assert "Traceback" not in finished.err
+    assert refused.status == 503
+    assert cancelled.message.startswith("CANCEL ")
+    assert "Call completed elsewhere" not in cancelled.message
