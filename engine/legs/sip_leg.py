@@ -93,6 +93,8 @@ class SipLeg(CallLeg):
         if self._call is not None:
             self._call.hang_up(self._services.endpoint.now(), cause.reason_header)
             self._services.endpoint.touch()
+        # Nobody is heard any more: a far side that ignores CANCEL must not keep our ports for 64·T1.
+        self._close_stream()
 
     # -- CallOwner --------------------------------------------------------------------------------------
 
@@ -113,7 +115,7 @@ class SipLeg(CallLeg):
                     self._on_session_event(event)
 
     def _on_provisional(self, event: Provisional) -> None:
-        if event.status == _TRYING or self._inbox is None or self._has_ended:
+        if event.status == _TRYING or self._inbox is None or self._has_ended or self._cause is not None:
             return
         if self._open_early_media(event):
             self._inbox.post(LegEarlyMedia(self._id, event.at, event.status, event.reason))

@@ -135,7 +135,7 @@ async def test_dv41_early_media_is_no_answer(sipp: SippBench) -> None:
 
 async def test_dv41_early_media_does_not_stop_the_ring_timer(sipp: SippBench) -> None:
     callee = await sipp.callee("callee_early_media", hold_ms=5000)
-    async with running(far_side_is_deaf=True) as engine:
+    async with running() as engine:
         result = await ring(engine, callee.uri, timeout_s=0.4)
         seen = await callee.stop()
     assert len(seen.received("CANCEL")) == 1

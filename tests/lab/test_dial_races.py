@@ -44,7 +44,7 @@ async def test_dv34_a_200_after_the_cancel_is_acked_and_ended_with_bye(sipp: Sip
 
 async def test_dv30_a_callee_that_ignores_the_cancel_does_not_hold_the_result(sipp: SippBench) -> None:
     callee = await sipp.callee("callee_ignores_cancel")
-    async with running(far_side_is_deaf=True) as engine:
+    async with running() as engine:
         started = asyncio.get_running_loop().time()
         result = await ring(engine, callee.uri, timeout_s=0.3)
         took_s = asyncio.get_running_loop().time() - started
@@ -137,7 +137,7 @@ async def test_dv34_a_cancel_waits_for_the_first_provisional_response(sipp: Sipp
 
 
 async def test_dv34_a_dial_to_a_silent_address_ends_with_the_ring_timer(silent_uri: str) -> None:
-    async with running(far_side_is_deaf=True) as engine:
+    async with running() as engine:
         result = await ring(engine, silent_uri, timeout_s=0.2, within_s=5.0)
     assert (result.dial_status, result.dial_sip_status) == (DialStatus.NO_ANSWER, 487)
     assert result.legs[0].is_abandoned

@@ -50,7 +50,7 @@ async def test_a_dial_over_ipv6_is_answered_and_heard(tmp_path: Path, transport:
     )
     recording = tmp_path / "heard.wav"
     try:
-        async with running(config()) as calling, running(config(route), far_side_is_deaf=True) as called:
+        async with running(config()) as calling, running(config(route)) as called:
             host, its_port = sip_address(called, transport)
             uri = f"sip:5550100@[{host}]:{its_port};transport={transport.lower()}"
             assert await talked(calling, uri, recording) is DialStatus.COMPLETED

@@ -43,7 +43,7 @@ def other_than_absorbing(left: str) -> list[str]:
 
 async def test_every_kind_of_dial_leaves_nothing_behind(sipp: SippBench) -> None:
     callees = await asyncio.gather(*(sipp.callee(name) for name in SCENARIOS))
-    async with running(lab_config(t1_ms=T1_MS), far_side_is_deaf=True) as engine:
+    async with running(lab_config(t1_ms=T1_MS)) as engine:
         dials = (ring(engine, callee.uri, timeout_s=0.4, time_limit_s=0.3) for callee in callees)
         results = await asyncio.gather(*dials)
         await after_all_goodbyes()

@@ -44,15 +44,12 @@ def lab_config(
 
 
 @asynccontextmanager
-async def running(config: Config | None = None, *, far_side_is_deaf: bool = False) -> AsyncIterator[Engine]:
-    """An engine; at the end no dial, no caller and no audio may be left.
-
-    `far_side_is_deaf`: it ignores CANCEL, so its leg may live on for 64*T1 after the dial (RFC 3261 §9.1).
-    """
+async def running(config: Config | None = None) -> AsyncIterator[Engine]:
+    """An engine; at the end no dial, caller or audio may be left, even if a far side ignores CANCEL."""
     async with Engine(config or lab_config()) as engine:
         yield engine
         assert await engine.drain(_DRAIN_S), f"{len(engine.dials)} dials are left"
-        assert far_side_is_deaf or not engine.media.streams, f"streams are left:\n{engine.describe()}"
+        assert not engine.media.streams, f"streams are left:\n{engine.describe()}"
 
 
 @asynccontextmanager
