@@ -73,7 +73,7 @@ class Evidence(Struct, frozen=True):
     """Silence since the last speech; 0 while somebody speaks."""
     utterances: int = 0
     words: int = 0
-    """Stretches of at least 100 ms of speech between gaps of at least 50 ms."""
+    """Stretches of at least 100 ms of speech between gaps of 50 ms, since the last pause of 0.8 s."""
     machine_probability: float = 0.5
     """By the model (`amd/model.py`), before any rule."""
 

@@ -32,21 +32,28 @@ _LINES: Final = slice(20, 148)
 _LOBE: Final = 4
 """Bins on either side of a line that hold its energy (Hann main lobe: ±50 Hz = ±3.2 bins)."""
 _TONES_FROM_DBOV: Final = -56.0
-_PITCH: Final = slice(20, 115)
-"""Lags of 2.5–14.4 ms: voices from 70 to 400 Hz."""
+_LOWEST_FIRST: Final = 0.25
+_ALL_BUT_NOTHING: Final = 0.985
+_VOICE_FFT: Final = FFT // 2
+"""Pitch is looked for below 2 kHz, where a voice is strongest: half the transform."""
+_PITCH: Final = slice(10, 58)
+"""Lags of 2.5–14.3 ms at 4 kHz: voices from 70 to 400 Hz."""
+_HANN: Final = np.hanning(WINDOW + 2)[1:-1]
+# A window shortens the overlap at long lags; its own autocorrelation undoes that.
+_OVERLAP: Final = np.correlate(_HANN, _HANN, "full")[WINDOW - 1 :: 2][_PITCH] / float(np.sum(_HANN**2))
 
 
 class Step:
     """What was measured on one step; the analyser reuses one object, so copy what must last."""
 
     __slots__ = (
+        "_power",
         "end_sample",
         "is_lost",
         "level_dbov",
         "lines",
         "tonality",
         "vad",
-        "voicing",
     )
 
     def __init__(self) -> None:
@@ -60,10 +67,17 @@ class Step:
         """Part of the band's energy in its (up to) three strongest lines, 0–1."""
         self.lines: tuple[tuple[float, float], ...] = ()
         """(Hz, energy relative to the band) of those lines, strongest first; empty below −56 dBov."""
-        self.voicing = 0.0
-        """Height of the pitch peak of the autocorrelation, 0–1."""
         self.vad = False
         """webrtcvad's opinion (mode 2)."""
+        self._power: NDArray[np.float64] | None = None
+
+    def voicing(self) -> float:
+        """Height of the pitch peak of the autocorrelation, 0–1; computed when asked for."""
+        if self._power is None:
+            return 0.0
+        correlation = np.fft.irfft(self._power[: _VOICE_FFT // 2 + 1])
+        pitch = correlation[_PITCH] / _OVERLAP
+        return min(float(pitch.max()) / float(correlation[0]), 1.0)
 
 
 class FrameAnalyser:
@@ -74,12 +88,10 @@ class FrameAnalyser:
         "_filled",
         "_heard",
         "_lost",
-        "_overlap",
         "_scale",
         "_spectrum",
         "_step",
         "_vad",
-        "_window",
     )
 
     def __init__(self) -> None:
@@ -88,12 +100,8 @@ class FrameAnalyser:
         """Samples of the unfinished step, at the front of the buffer's second half."""
         self._lost = 0
         self._heard = 0
-        self._window = np.hanning(WINDOW + 2)[1:-1]
         # Sum of bins -> mean square: two sides of the spectrum, its length, and the window's own power.
-        self._scale = 2.0 / (FFT * float(np.sum(self._window**2)))
-        overlap = np.correlate(self._window, self._window, "full")[WINDOW - 1 :]
-        # A window shortens the overlap at long lags; its own autocorrelation undoes that.
-        self._overlap = overlap[_PITCH] / overlap[0]
+        self._scale = 2.0 / (FFT * float(np.sum(_HANN**2)))
         self._vad = webrtcvad.Vad(2)
         self._step = Step()
 
@@ -127,7 +135,7 @@ class FrameAnalyser:
         step.is_lost = self._lost > FRAME // 2
         newest = self._buffer[FRAME:]
         step.vad = self._vad.is_speech(newest.tobytes(), SAMPLE_RATE_HZ)
-        spectrum = np.fft.rfft(self._buffer * self._window, FFT)
+        spectrum = np.fft.rfft(self._buffer * _HANN, FFT)
         power = spectrum.real**2 + spectrum.imag**2
         band = float(np.add.reduce(power[_BAND]))
         mean_square = band * self._scale
@@ -136,10 +144,10 @@ class FrameAnalyser:
         if level < _TONES_FROM_DBOV:
             step.tonality = 0.0
             step.lines = ()
-            step.voicing = 0.0
+            step._power = None
             return step
+        step._power = power
         self._find_lines(power, band)
-        self._find_pitch(power)
         return step
 
     def _find_lines(self, power: NDArray[np.float64], band: float) -> None:
@@ -164,11 +172,8 @@ class FrameAnalyser:
                 shift = 0.0
             lines.append(((centre + shift) * BIN_HZ, part))
             covered += part
+            if part < _LOWEST_FIRST or covered > _ALL_BUT_NOTHING:
+                break  # three lines of this height are still no tone; or there is nothing left to find
             rest[lo:hi] = 0.0
         self._step.lines = tuple(lines)
         self._step.tonality = covered
-
-    def _find_pitch(self, power: NDArray[np.float64]) -> None:
-        correlation = np.fft.irfft(power)
-        pitch = correlation[_PITCH] / self._overlap
-        self._step.voicing = min(float(pitch.max()) / float(correlation[0]), 1.0)

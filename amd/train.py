@@ -245,9 +245,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(report(recordings, held_out, params))
     model = fit(recordings)
     text = source_text(model, calibrate(recordings, held_out, params))
-    print(text)
     if arguments.write:
         Path(__file__).with_name("coefficients.py").write_text(text, encoding="utf-8")
+    print(text)
     return 0
 
 

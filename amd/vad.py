@@ -26,6 +26,8 @@ _QUIETEST_DBOV: Final = -50.0
 _WORD_STEPS: Final = 5
 _GAP_STEPS: Final = 3
 """Silent steps that end a word: the windows overlap, so a gap of 50 ms shows for about two and a half."""
+_GREETING_GAP_S: Final = 0.8
+"""Words before a longer pause are not of the same greeting."""
 UTTERANCE_GAP_S: Final = 0.30
 """A longer pause begins a new utterance."""
 _VOICED: Final = 0.5
@@ -129,7 +131,7 @@ class SpeechTracker:
             not is_tone
             and level > self.threshold_dbov
             and level > _QUIETEST_DBOV
-            and (step.vad or step.voicing > 0.6)
+            and (step.vad or step.voicing() > 0.6)
         )
         self._learn(level, active=active, is_tone=is_tone)
         self.is_active = active
@@ -147,7 +149,7 @@ class SpeechTracker:
 
     @property
     def words(self) -> int:
-        """Stretches of at least 100 ms of speech."""
+        """Stretches of at least 100 ms of speech, since the last pause of 0.8 s."""
         return self.past_words + (self.utterance.words if self.utterance else 0)
 
     def retract(self, start_sample: int) -> bool:
@@ -193,7 +195,8 @@ class SpeechTracker:
             self._active = self._voiced = 0
         self._quiet = 0
         self._active += 1
-        self._voiced += step.voicing > _VOICED
+        if self._voiced < _VOICED_STEPS:
+            self._voiced += step.voicing() > _VOICED
         if self._active < _WORD_STEPS or self._voiced < _VOICED_STEPS:
             return
         if self._active == _WORD_STEPS or (self.end_sample or 0) <= self._candidate:
@@ -223,7 +226,9 @@ class SpeechTracker:
             if utterance is not None:
                 self.past_speech_s += utterance.duration_s
                 self.past_longest_s = max(self.past_longest_s, utterance.duration_s)
-                self.past_words += utterance.words
+                gap = start - utterance.end_sample
+                long_pause = gap > _GREETING_GAP_S * SAMPLE_RATE_HZ
+                self.past_words = 0 if long_pause else self.past_words + utterance.words
             self.utterance = utterance = Utterance(start, start)
             self.utterances += 1
         utterance.words += 1
