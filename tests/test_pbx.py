@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -238,3 +240,31 @@ async def test_a_wildcard_is_never_written_into_sdp() -> None:
         stream.close()
     assert b"c=IN IP4 0.0.0.0" not in offer
     assert b"c=IN IP4 " in offer
+
+
+async def test_a_finished_call_is_gone_without_the_garbage_collector() -> None:
+    """Both directions: legs, dial and streams, although transactions live on for 64·T1."""
+    async with _engine(lambda callee: _config(callee.uri, answer_on_bridge=True)) as parts:
+        engine, caller, callee, number = parts
+        gc.disable()
+        try:
+            call = caller.call(number, sdp(40000))
+            leg = await callee.incoming()
+            leg.ring(callee.now)
+            leg.answer(sdp(41000), callee.now)
+            callee.endpoint.touch()
+            await caller.until(Answered)
+            alive = [weakref.ref(dial) for dial in engine.dials]
+            streams = [weakref.ref(stream) for stream in engine.media.streams]
+            assert (len(alive), len(streams)) == (1, 2)
+            call.hang_up(caller.now)
+            caller.endpoint.touch()
+            await callee.until(Ended)
+            async with asyncio.timeout(5.0):
+                await engine.dials.drain()
+            await asyncio.sleep(0)  # the task that carried the dial returns
+            assert engine.endpoint.describe() != ""
+            assert [dial() for dial in alive] == [None]
+            assert [stream() for stream in streams] == [None, None]
+        finally:
+            gc.enable()

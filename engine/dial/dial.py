@@ -495,6 +495,7 @@ class Dial:
         """Leave nothing behind: no timer, no sound, no leg, no waiter."""
         if self._deadlines is not None:
             self._deadlines.clear()
+            self._deadlines = None  # it knows us: a finished dial should not wait for the garbage collector
         cause = Cause.ENGINE_ERROR if self._error else Cause.NORMAL
         for notes in self._branches.values():
             if notes.end is None and notes.cause is None:

@@ -174,6 +174,7 @@ class SipLeg(CallLeg):
             sip_status, sip_reason = failure.sip_status, failure.reason
         if self._inbox is not None:
             self._inbox.post(LegEnded(self._id, at, by, sip_status, sip_reason, failure, reason_header))
+            self._inbox = None
         self._close_stream()
 
     # -- CallLeg ----------------------------------------------------------------------------------------

@@ -138,6 +138,11 @@ class SipStack:
         """Fire every timer due at `now`."""
         self.timers.run(now)
 
+    @property
+    def has_output(self) -> bool:
+        """Whether `transmits` or `events` would yield anything."""
+        return bool(self._transmits or self._events)
+
     def transmits(self) -> Iterator[Transmit]:
         """Drain what is to be sent, in order."""
         pending = self._transmits

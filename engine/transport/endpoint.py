@@ -234,19 +234,15 @@ class SipEndpoint:
             self._touched = None
         stack = self._stack
         try:
-            is_at_rest = False
-            while not is_at_rest:
-                is_at_rest = True
+            while stack.has_output or self._failures:
                 for data, flow in stack.transmits():
                     self._send(data, flow)
                 if self._failures:
-                    is_at_rest = False
                     failures, self._failures = self._failures, []
                     now = self._loop.time()
                     for flow, error in failures:
                         self._tell_core(stack.transport_failed, flow, error, now)
                 for event in stack.events():
-                    is_at_rest = False
                     self._deliver(event)
         finally:
             self._is_pumping = False
@@ -317,12 +313,15 @@ class SipEndpoint:
                     self._take_request(event)
                 case IncomingCall():
                     self._take_call(event)
+                case Failed() | Ended():
+                    call, owner = event.call, event.call.owner
+                    self._release(call)
+                    call.owner = None  # what the core keeps for 64·T1 must not keep the leg and its dial
+                    if owner is not None:
+                        cast(CallOwner, owner).on_sip_event(event)
                 case _:
-                    call = event.call
-                    if isinstance(event, Failed | Ended):
-                        self._release(call)
-                    if call.owner is not None:
-                        cast(CallOwner, call.owner).on_sip_event(event)
+                    if event.call.owner is not None:
+                        cast(CallOwner, event.call.owner).on_sip_event(event)
         except Exception as error:  # noqa: BLE001 - see `_report_bug`
             self._report_bug(f"the owner of a call failed on {type(event).__name__}", error)
             if isinstance(event, IncomingCall):  # or the caller would hear it ring until it gives up
