@@ -18,6 +18,7 @@ from engine.errors import Overloaded
 from engine.ids import new_call_sid
 from engine.legs.inbound_leg import InboundLeg
 from engine.legs.services import LegServices
+from engine.routing.identity import without_parameters
 from engine.routing.inbound import InboundRoutes, Sources
 from engine.sip.errors import ParseError
 from engine.sip.events import IncomingCall
@@ -111,4 +112,4 @@ def _dialled_number(incoming: IncomingCall) -> str:
         return ""
     if isinstance(uri, TelUri):
         return uri.number
-    return uri.decoded_user if isinstance(uri, SipUri) else ""
+    return without_parameters(uri.decoded_user) if isinstance(uri, SipUri) else ""

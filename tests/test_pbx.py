@@ -107,6 +107,29 @@ async def test_one_dial_too_many_is_503_with_retry_after() -> None:
             engine.start_dial(DialRequest(targets=(Target.sip(callee.uri),)))
 
 
+async def test_a_number_is_matched_without_its_parameters() -> None:
+    async with _engine(lambda callee: _config(callee.uri, answer_on_bridge=True)) as parts:
+        _, caller, callee, number = parts
+        caller.call(number.replace(NUMBER, f"{NUMBER};npdi;rn=5550199"), sdp(40000))
+        (await callee.incoming()).reject(callee.now, 486)
+        callee.endpoint.touch()
+        assert (await caller.until(Failed)).failure.status == 486
+
+
+async def test_dv41_a_183_without_sdp_is_a_180_to_the_caller() -> None:
+    async with _engine(lambda callee: _config(callee.uri, answer_on_bridge=True)) as parts:
+        _, caller, callee, number = parts
+        caller.call(number, sdp(40000))
+        leg = await callee.incoming()
+        leg.ring(callee.now, 183)
+        callee.endpoint.touch()
+        ringing = await caller.until(Provisional, count=2)
+        assert (ringing.status, ringing.body) == (180, None)
+        leg.reject(callee.now, 486)
+        callee.endpoint.touch()
+        await caller.until(Failed)
+
+
 async def test_dv40_with_answer_on_bridge_the_caller_is_answered_when_the_callee_is() -> None:
     async with _engine(lambda callee: _config(callee.uri, answer_on_bridge=True)) as parts:
         _, caller, callee, number = parts

@@ -14,7 +14,7 @@ from engine.sip.message import Request
 from engine.sip.uri import TelUri, escape_user, parse_uri
 from engine.sip.values import NameAddr
 
-__all__ = ["from_header", "identity_of"]
+__all__ = ["from_header", "identity_of", "without_parameters"]
 
 _HIDES_IDENTITY = frozenset({"id", "user", "header", "full"})
 
@@ -37,8 +37,15 @@ def _number_of(invite: Request) -> tuple[str, bool]:
         return "", False
     if isinstance(uri, TelUri):
         return uri.number, False
-    user = uri.decoded_user
+    user = without_parameters(uri.decoded_user)
     return user, user.lower() == "anonymous" or uri.host.lower() == "anonymous.invalid"
+
+
+def without_parameters(user: str) -> str:
+    """A telephone number in a SIP user part without its own parameters (RFC 3261 §19.1.6), e.g. `;npdi` or
+    `;isub=1`; any other user is left as it is."""
+    number, semicolon, _ = user.partition(";")
+    return number if semicolon and number.removeprefix("+").isdigit() else user
 
 
 def from_header(identity: PresentedIdentity, own_host: str) -> str:

@@ -189,6 +189,8 @@ def invite(from_: str, *more: str) -> Request:
     [
         ("<sip:+15550111@192.0.2.2>", (), CallerIdentity("+15550111")),
         ("<tel:+15550111>", (), CallerIdentity("+15550111")),
+        ("<sip:+15550111;isub=1@192.0.2.2;user=phone>", (), CallerIdentity("+15550111")),
+        ("<sip:alice;day=tuesday@192.0.2.2>", (), CallerIdentity("alice;day=tuesday")),
         ('"Anonymous" <sip:anonymous@anonymous.invalid>', (), CallerIdentity("", True)),
         (
             "<sip:+15550111@192.0.2.2>",
