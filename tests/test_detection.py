@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import gc
+import tracemalloc
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from engine.detection import LiveDetector
 from engine.dial.events import Connected, DetectorFired
 from engine.legs.caller_audio import caller_audio
 from media import Bridge, BridgeMode, MediaConfig, MediaPlane
+from media.audio import Pcm
 from media.tones import RINGBACK_US
 from tests.support.callee import (
     BEEP,
@@ -189,6 +192,53 @@ async def test_a_dial_without_audio_is_listened_to_in_vain_and_nothing_breaks() 
         result = await call.result()
     assert result.is_answered
     assert call.events == []
+
+
+class TapOnly:
+    """The audio of a leg without the packets: ten minutes of it then take seconds."""
+
+    def __init__(self) -> None:
+        self.taps: list[Callable[[Pcm], None]] = []
+        self.lost: list[Callable[[int], None]] = []
+
+    def add_tap(
+        self, tap: Callable[[Pcm], None], *, sample_rate_hz: int, lost: Callable[[int], None]
+    ) -> None:
+        assert sample_rate_hz == RATE_HZ
+        self.taps.append(tap)
+        self.lost.append(lost)
+
+    def remove_tap(self, tap: Callable[[Pcm], None]) -> None:
+        self.taps.remove(tap)
+
+    def close(self) -> None: ...
+
+
+@in_virtual_time
+async def test_ten_minutes_of_a_call_leave_memory_flat() -> None:
+    async with on_the_phone(LiveDetector().follow, answers=False) as call:
+        audio = TapOnly()
+        call.leg.answer()
+        call.leg.media = audio
+        await settle()
+        minute = np.resize(np.concatenate([GREETING, pause(0.5)]), 60 * RATE_HZ)
+        used: list[int] = []
+        tracemalloc.start()
+        try:
+            for _ in range(10):
+                for place in range(0, len(minute), 160):
+                    if place % 8000:
+                        audio.taps[0](minute[place : place + 160])
+                    else:
+                        audio.lost[0](160)
+                await settle()
+                gc.collect()
+                used.append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
+        assert call.verdicts == [Verdict.MACHINE]
+        assert len(audio.taps) == 1, "it was listened to all the time"
+        assert used[9] - used[1] < 32_000, used
 
 
 # -- the bridge ------------------------------------------------------------------------------------------
