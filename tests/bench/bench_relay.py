@@ -13,26 +13,12 @@ import argparse
 import asyncio
 import multiprocessing
 import multiprocessing.connection
-import select
+import os
 import socket
-import struct
 import time
-from typing import NamedTuple
 
 from media import Bridge, MediaConfig, MediaPlane, MediaStream
-
-_HEADER = struct.Struct(">BBHII")
-_STAMP = struct.Struct(">d")
-_SLOTS = 20
-
-
-class Heard(NamedTuple):
-    """What the phones saw."""
-
-    sent: int
-    received: int
-    delays_ms: tuple[float, float, float]
-    """Median, 99th percentile, worst."""
+from tests.bench.rtp_phones import Heard, offer, phone_socket, speak
 
 
 def main() -> None:
@@ -53,10 +39,12 @@ def main() -> None:
 
 async def _measure(calls: int, seconds: float) -> tuple[float, Heard]:
     """(CPU seconds of this process, what the phones saw)."""
+    cores = os.sched_getaffinity(0)
     ours, theirs = multiprocessing.Pipe()
     context = multiprocessing.get_context("spawn")
     phones = context.Process(target=_phones, args=(theirs, 2 * calls, seconds))
     phones.start()
+    os.sched_setaffinity(0, {min(cores)})
     theirs.close()  # so that phones that die end the wait
     loop = asyncio.get_running_loop()
     ports: list[int] = await loop.run_in_executor(None, ours.recv)
@@ -65,7 +53,7 @@ async def _measure(calls: int, seconds: float) -> tuple[float, Heard]:
     bridges = []
     for port in ports:
         stream = plane.stream()
-        stream.receive_offer(_offer(port))
+        stream.receive_offer(offer(port))
         streams.append(stream)
     for a, b in zip(streams[::2], streams[1::2], strict=True):
         bridges.append(Bridge(a, b))
@@ -76,70 +64,18 @@ async def _measure(calls: int, seconds: float) -> tuple[float, Heard]:
     cpu_s = time.process_time() - before
     await plane.close()
     phones.join()
+    os.sched_setaffinity(0, cores)
     return cpu_s, heard
 
 
-def _offer(port: int) -> bytes:
-    return (
-        f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-        f"m=audio {port} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
-    ).encode()
-
-
 def _phones(pipe: multiprocessing.connection.Connection, count: int, seconds: float) -> None:
-    """The far sides: all in one process, paced in slots of a millisecond."""
-    sockets = []
-    poller = select.epoll()
-    for _ in range(count):
-        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        made.bind(("127.0.0.1", 0))
-        poller.register(made.fileno(), select.EPOLLIN)
-        sockets.append(made)
-    by_fd = {made.fileno(): made for made in sockets}
+    """The far sides: all in one process on the other core."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    sockets = [phone_socket() for _ in range(count)]
     pipe.send([made.getsockname()[1] for made in sockets])
-    remotes = [("127.0.0.1", port) for port in pipe.recv()]
-    began_at = time.monotonic()
-    packet = bytearray(172)
-    buffer = bytearray(2048)
-    delays: list[float] = []
-
-    def drain(timeout_s: float) -> None:
-        for fd, _ in poller.poll(timeout_s):
-            try:
-                by_fd[fd].recv_into(buffer)
-            except BlockingIOError:
-                continue
-            (stamp,) = _STAMP.unpack_from(buffer, 12)
-            now = time.monotonic()
-            if began_at < stamp <= now:  # the engine's own keep-alives bear no stamp
-                delays.append(now - stamp)
-
-    sent = 0
-    start = time.monotonic() + 0.05
-    for frame in range(int(seconds * 50)):
-        for slot in range(_SLOTS):
-            due = start + frame * 0.02 + slot * 0.02 / _SLOTS
-            while (left := due - time.monotonic()) > 0:
-                drain(left)
-            for number in range(slot, count, _SLOTS):
-                _HEADER.pack_into(packet, 0, 0x80, 0, frame & 0xFFFF, frame * 160, number)
-                _STAMP.pack_into(packet, 12, time.monotonic())
-                sockets[number].sendto(packet, remotes[number])
-                sent += 1
-            drain(0)
-    quiet_since, arrived = time.monotonic(), 0
-    while len(delays) < sent and time.monotonic() - quiet_since < 1.0:
-        drain(0.1)
-        if len(delays) > arrived:
-            quiet_since, arrived = time.monotonic(), len(delays)
-    delays.sort()
-    if not delays:
-        delays = [float("nan")]
-    at = [delays[int(len(delays) * share)] * 1000 for share in (0.5, 0.99)]
-    pipe.send(Heard(sent, len(delays), (at[0], at[1], delays[-1] * 1000)))
+    pipe.send(speak(sockets, [("127.0.0.1", port) for port in pipe.recv()], seconds))
     for made in sockets:
         made.close()
-    poller.close()
 
 
 def _calibration_us() -> float:

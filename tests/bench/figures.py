@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from tests.bench.rtp_phones import Heard, PhonesOrder
 from tests.bench.under_load import Order, Report
 from tests.support.sipp import Sipp, SippBench
 
@@ -169,6 +170,52 @@ async def memory_per_bridged_call(*, calls: int, folder: Path) -> float:
     return (report.rss_held_kb - report.rss_before_kb) / calls
 
 
+async def bridged_audio(*, calls: int, seconds: float) -> tuple[Report, Heard]:
+    """`calls` bridged calls set up by SIP, 50 packets a second both ways in each: cost, loss, added delay."""
+    phones = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.bench.rtp_phones",
+        msgspec.json.encode(PhonesOrder(calls=calls, seconds=seconds)).decode(),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert phones.stdin is not None
+    assert phones.stdout is not None
+    port = int(await phones.stdout.readline())
+    order = Order(
+        kind="bridge",
+        targets=(f"sip:bob@127.0.0.1:{port}",),
+        count=calls,
+        rate=100,
+        tail_s=1.0,
+        hold_s=seconds + 4.0,  # the phones settle before they speak, and wait for what is late
+    )
+    process, engine_port = await _engine(order)
+    phones.stdin.write(f"{engine_port}\n".encode())
+    report = await _report(process)
+    heard = msgspec.json.decode(await phones.stdout.readline(), type=Heard)
+    assert await phones.wait() == 0, "the phones failed"
+    return report, heard
+
+
+async def _audio(seconds: float) -> list[Figure]:
+    """One bridged call with audio both ways, as a share of a core; loss and added delay of many."""
+    figures = []
+    for calls in (100, 300):
+        report, heard = await bridged_audio(calls=calls, seconds=seconds)
+        share = 100 * report.cpu_s / seconds / calls
+        figures.append(Figure("bridged call with audio both ways", share, "% of core", 0.15, f"of {calls}"))
+        _say(f"  {calls} bridged calls: {share:.3f} % of a core each, {heard}")
+    median, p99, worst = heard.delays_ms
+    note = f"with 300 calls; median {median:.2f}, worst {worst:.1f}"
+    return [
+        *figures,
+        Figure("added delay, 99th percentile", p99, "ms", 10, note),
+        Figure("packets lost by the engine", heard.sent - heard.received, "packets", 0, f"of {heard.sent}"),
+    ]
+
+
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -220,6 +267,7 @@ async def measure_all(*, rounds: int = 3, tail_s: float = 40.0, burst_s: float =
         figures.append(Figure("memory per ringing leg", ringing, "KB", 40))
         bridged = await memory_per_bridged_call(calls=500, folder=folder / "bridged")
         figures.append(Figure("memory per bridged call", bridged, "KB", 150))
+        figures += await _audio(burst_s / 3)
         figures += await _burst(burst_s, folder / "burst")
     return figures
 
