@@ -392,6 +392,8 @@ class OutgoingInvite(Call):
         assert sender is not None
         transaction = sender.transaction
         self.state = InviteState.ENDING
+        if self._is_cancelling:
+            return  # The peer's BYE in the early dialog has made us cancel already.
         if sender.is_resolving or transaction is None or not transaction.is_waiting:
             sender.stop()
             self._fail_and_finish(FailureKind.CANCELLED, 487, "Request Terminated", now)
@@ -414,8 +416,11 @@ class OutgoingInvite(Call):
         if not dialog.is_early:
             return
         self._drop_dialog(dialog, now)
-        if not self._dialogs and not self._is_over and not self._is_cancelling and self._sender is not None:
-            self._cancel(self._sender, now)
+        if self._dialogs or self._is_over or self._is_cancelling or self._sender is None:
+            return
+        invite = self._sender.transaction
+        if invite is not None and invite.state is State.PROCEEDING:
+            self._cancel(self._sender, now)  # Else it was a dialog of an attempt that others have followed.
 
     def _fail_now(
         self,

@@ -58,6 +58,7 @@ class IncomingInvite(Call):
         "_acceptance",
         "_has_described",
         "_held_answer",
+        "_overtaken",
         "_reliables",
         "_reminder",
         "_rseq",
@@ -85,6 +86,8 @@ class IncomingInvite(Call):
             dialog.negotiation.offer_remotely(body)
         self._acceptance: Acceptance | None = None
         self._held_answer: tuple[Body | None, Fields] | None = None
+        self._overtaken: int | None = None
+        """RSeq of a provisional that our 200 has overtaken."""
         self._reliables: deque[_Reliable] | None = None
         self._reminder: Timer | None = None
         self._rseq = 0
@@ -270,6 +273,10 @@ class IncomingInvite(Call):
             raise ParseError("missing", field="rack")
         reliables = self._reliables
         invite = self.request.cseq.number
+        if (rack.cseq, rack.method) == (invite, "INVITE") and rack.rseq == self._overtaken:
+            self._overtaken = None
+            self.stack.respond(transaction, 200, now)
+            return
         if not reliables or (rack.rseq, rack.cseq, rack.method) != (reliables[0].rseq, invite, "INVITE"):
             self.stack.respond(transaction, 481, now)
             return
@@ -304,6 +311,9 @@ class IncomingInvite(Call):
         for reliable in reliables or ():
             if reliable.repetition is not None:
                 reliable.repetition.stop()
+                # RFC 3262 §3: its PRACK is still to be answered with a 2xx. A 481 would end the call at peers
+                # who take it for the loss of the dialog.
+                self._overtaken = reliable.rseq
 
     # The final response.
 

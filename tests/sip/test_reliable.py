@@ -356,3 +356,16 @@ def test_two_stacks_do_it_with_each_other_over_loss() -> None:
     call.hang_up(wire.now)
     wire.run()
     wire.assert_silent()
+
+
+def test_a_prack_that_our_200_has_overtaken_is_answered_all_the_same() -> None:
+    """RFC 3262 §3: "it MUST be prepared to process PRACK requests for those outstanding responses"."""
+    wire, bob, far, call = called()
+    call.ring(wire.now)
+    call.answer(ANSWER, wire.now)
+    wire.pump()
+    prack(far, 2)
+    prack(far, 3)
+    assert far.statuses("PRACK") == [200, 481]
+    far.request("ACK", to_tag=far.answered()[-1].to_tag)
+    assert bob.one(Confirmed)

@@ -382,3 +382,37 @@ def test_a_bye_in_one_of_several_early_dialogs_ends_that_one_only() -> None:
     assert not far.received("CANCEL")
     far.reply(200, invite, tag="two", body=ANSWER)
     assert alice.one(Answered).to_tag == "two"
+
+
+def test_hanging_up_after_the_callees_early_bye_sends_no_second_cancel() -> None:
+    wire, alice, far = calling()
+    call = alice.invite("sip:far@192.0.2.9")
+    wire.pump()
+    far.reply(180)
+    invite = far.last("INVITE")
+    far.request("BYE", to_tag=invite.from_tag, call_id=invite.call_id)
+    call.hang_up(wire.now)
+    wire.run(until=0.1)
+    assert len(far.received("CANCEL")) == 1
+    far.reply(200, far.last("CANCEL"))
+    far.reply(487)
+    wire.run()
+    assert alice.one(Failed).failure.status == 487
+    wire.assert_silent()
+    assert not alice.stack.layer._by_remote
+
+
+def test_a_bye_in_an_early_dialog_of_an_earlier_attempt_cancels_nothing_without_a_provisional() -> None:
+    hops = tuple(Hop(Transport.UDP, Address(host, 5060)) for host in ("192.0.2.9", "192.0.2.8"))
+    wire, alice, far = calling()
+    alice.invite("sip:far@192.0.2.9", hops=hops)
+    wire.pump()
+    far.reply(180)
+    far.reply(503)
+    wire.pump()
+    invite = far.last("INVITE")
+    far.request("BYE", to_tag=invite.from_tag, call_id=invite.call_id)
+    wire.run(until=0.1)
+    assert alice.sent.count("INVITE") == 2
+    assert "CANCEL" not in alice.sent
+    assert far.statuses("BYE") == [200]
