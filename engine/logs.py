@@ -40,13 +40,22 @@ def _mask_personal_fields(_logger: WrappedLogger, _method: str, event: EventDict
     return event
 
 
-def configure_logging(*, level: str = "info", json: bool = False, mask_personal: bool = True) -> None:
-    """Send log lines to standard error; `level` is debug, info, warning or error."""
+def configure_logging(
+    *, level: str = "info", json: bool = False, mask_personal: bool = True, is_final: bool = False
+) -> None:
+    """Send log lines to standard error; `level` is debug, info, warning or error.
+
+    `is_final`: nobody will configure logging again in this process. Loggers then keep what they were told,
+    and a line below the level costs next to nothing.
+    """
     renderer: Callable[[WrappedLogger, str, EventDict], str | bytes]
     renderer = (
         structlog.processors.JSONRenderer()
         if json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # Plain, because the other formatters print the local variables: numbers, names, passwords.
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -60,5 +69,5 @@ def configure_logging(*, level: str = "info", json: bool = False, mask_personal:
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=is_final,
     )

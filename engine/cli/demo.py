@@ -38,7 +38,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from engine.demo import run_demo
     from engine.logs import configure_logging
 
-    configure_logging(level="warning")
+    configure_logging(level="warning", is_final=True)
     out = sys.stderr if arguments.json else sys.stdout
     outcome = asyncio.run(run_demo(out, keep=Path(arguments.keep) if arguments.keep else None))
     if arguments.json:

@@ -100,7 +100,7 @@ async def _dial(arguments: argparse.Namespace) -> int:
     from media.player import PlayerError
 
     config = _config(arguments)
-    configure_logging(level="error", json=config.logs.json, mask_personal=config.logs.mask)
+    configure_logging(level="error", json=config.logs.json, mask_personal=config.logs.mask, is_final=True)
     engine = Engine(config)
     request = _request(arguments)
     try:

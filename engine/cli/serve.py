@@ -55,7 +55,9 @@ async def _serve(arguments: argparse.Namespace) -> int:
     from engine.trace import print_messages
 
     config = load_config(arguments.config)
-    configure_logging(level=config.logs.level, json=config.logs.json, mask_personal=config.logs.mask)
+    configure_logging(
+        level=config.logs.level, json=config.logs.json, mask_personal=config.logs.mask, is_final=True
+    )
     engine = Engine(config)
     loop = asyncio.get_running_loop()
     await engine.start()

@@ -164,7 +164,7 @@ async def _originate(engine: Engine, load: _Load) -> None:
 
 
 async def _run(order: Order) -> Report:
-    configure_logging(level="warning")
+    configure_logging(level="warning", is_final=True)
     os.sched_setaffinity(0, {order.core})
     loop = asyncio.get_running_loop()
     load = _Load(order, loop)
