@@ -12,7 +12,7 @@ from engine.sip.dialog import DIALOG_ENDING, Dialog
 from engine.sip.errors import ParseError
 from engine.sip.events import ReferProgress, ReferReceived
 from engine.sip.message import Request, Response
-from engine.sip.sender import IGNORE_OUTCOME, Sender
+from engine.sip.sender import IGNORE_OUTCOME, Sender, check_fields
 from engine.sip.transactions import ServerTransaction
 from engine.sip.types import Body, FailureKind, WrongState
 
@@ -76,7 +76,7 @@ class Refers:
         refer.on_notify(request, now)
 
     def stop(self, now: float) -> None:
-        """The call is over; a REFER that was not answered gets 481."""
+        """The call is over; a REFER that was not answered gets 487 (RFC 3261 §15.1.2)."""
         self._sent.clear()
         received, self._received = self._received, []
         for refer in received:
@@ -201,6 +201,7 @@ class IncomingRefer:
             raise ValueError(f"status {status} does not refuse a REFER")
         if self._is_abandoned:
             return
+        check_fields(tuple(headers))
         self._answer_once("reject")
         self._refers.call.stack.respond(self._transaction, status, now, reason=reason, fields=tuple(headers))
         self._end()
@@ -230,7 +231,7 @@ class IncomingRefer:
         """The call is over."""
         self.is_over = self._is_abandoned = True
         if not self._is_answered:
-            self._refers.call.stack.respond(self._transaction, 481, now)
+            self._refers.call.stack.respond(self._transaction, 487, now)
 
     def _answer_once(self, action: str) -> None:
         if self._is_answered:

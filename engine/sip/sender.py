@@ -26,10 +26,12 @@ __all__ = ["IGNORE_OUTCOME", "Fields", "Sender", "SenderUser", "check_fields"]
 Fields = Sequence[tuple[str, str]]
 
 
-def check_fields(fields: Fields) -> None:
-    """ValueError if a field of our owner's cannot be sent: before anything has changed, not in the middle."""
+def check_fields(fields: Fields, body: Body | None = None) -> None:
+    """ValueError if what our owner gave cannot be sent: before anything has changed, not in the middle."""
     if fields:
         Headers(fields)
+    if body is not None and body.content_type != "application/sdp":
+        Headers((("Content-Type", body.content_type),))
 
 
 class SenderUser(Protocol):

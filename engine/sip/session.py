@@ -16,7 +16,7 @@ from engine.sip.modify import Acceptance, Modification, PendingOffer
 from engine.sip.negotiation import OfferState
 from engine.sip.reading import body_of
 from engine.sip.refer import Refers
-from engine.sip.sender import Sender
+from engine.sip.sender import Sender, check_fields
 from engine.sip.sessiontimer import SessionTimer
 from engine.sip.transactions import ServerTransaction
 from engine.sip.types import Body, EndCause, Failure, FailureKind, InviteState, Party, Timers, WrongState
@@ -30,6 +30,7 @@ __all__ = ["Call", "Goodbye"]
 class Call:
     """One INVITE usage (RFC 5057). Methods return at once; what comes of them arrives as events.
 
+    A call may be over, and an offer withdrawn, before its owner has heard of it: then methods do nothing.
     After a batch of calls the shell drains `stack.transmits()` and `stack.events()`.
     """
 
@@ -40,6 +41,7 @@ class Call:
         "_pending_offer",
         "_refers",
         "_session_timer",
+        "_was_withdrawn",
         "call_id",
         "dialog",
         "owner",
@@ -60,6 +62,8 @@ class Call:
         self._is_over = False
         self._modification: Modification | None = None
         self._pending_offer: PendingOffer | None = None
+        self._was_withdrawn = False
+        """The last offer of the peer was, and its owner may not know yet."""
         self._acceptances: dict[int, Acceptance] | None = None
         self._session_timer: SessionTimer | None = None
         self._refers: Refers | None = None
@@ -79,8 +83,11 @@ class Call:
 
         Raises WrongState unless established with no offer pending in either direction (`can_offer`).
         """
+        if self._is_over:
+            return
         if not self.can_offer:
             raise self._wrong("offer")
+        check_fields((), body)
         self._modification = Modification(self, self._the_dialog("offer"), "INVITE", body)
         self._modification.start(now)
 
@@ -89,35 +96,40 @@ class Call:
 
         Raises WrongState as `offer`, and if the peer does not allow UPDATE.
         """
+        if self._is_over:
+            return
         dialog = self._the_dialog("update")
         has_agreed = dialog.negotiation.local is not None
         if not (has_agreed and self._may_change(dialog) and dialog.peer_allows("UPDATE")):
             raise self._wrong("update")
+        check_fields((), body)
         self._modification = Modification(self, dialog, "UPDATE", body)
         self._modification.start(now)
 
     def answer_offer(self, body: Body, now: float) -> None:
-        """Reply to `OfferReceived`. Raises WrongState if no offer waits."""
-        pending = self._pending_offer
-        if pending is None:
-            raise self._wrong("answer_offer")
-        self._pending_offer = None
-        pending.answer(body, now)
+        """Reply to `OfferReceived`. Nothing if the peer has withdrawn it; WrongState if there was none."""
+        check_fields((), body)
+        pending = self._take_offer("answer_offer")
+        if pending is not None:
+            pending.answer(body, now)
 
     def reject_offer(self, now: float, status: int = 488) -> None:
-        """Refuse an `OfferReceived`; the session stays as it was. Raises WrongState if no offer waits."""
-        pending = self._pending_offer
-        if pending is None:
-            raise self._wrong("reject_offer")
-        self._pending_offer = None
-        pending.reject(status, now)
+        """Refuse an `OfferReceived`; the session stays as it was. Otherwise as `answer_offer`."""
+        pending = self._take_offer("reject_offer")
+        if pending is not None:
+            pending.reject(status, now)
 
     def send_info(self, body: Body, now: float, headers: Sequence[tuple[str, str]] = ()) -> None:
         """INFO (RFC 6086 or legacy DTMF). Raises WrongState unless there is a dialog."""
+        if self._is_over:
+            return
+        check_fields(tuple(headers), body)
         self._send_in_dialog("INFO", self._the_dialog("send_info"), now, headers, body)
 
     def send_options(self, now: float) -> None:
         """OPTIONS: whether the peer still knows the dialog; if not, the call ends with DIALOG_LOST."""
+        if self._is_over:
+            return
         self._send_in_dialog(
             "OPTIONS", self._the_dialog("send_options"), now, (("Accept", "application/sdp"),)
         )
@@ -127,9 +139,12 @@ class Call:
 
         With the header `Refer-Sub: false` in `headers` no NOTIFY is asked for (RFC 4488).
         """
+        if self._is_over:
+            return
         dialog = self._the_dialog("refer")
         if not self.is_confirmed:
             raise self._wrong("refer")
+        check_fields((("Refer-To", refer_to), *headers))
         self.refers.send(dialog, refer_to, headers, now)
 
     @property
@@ -190,6 +205,7 @@ class Call:
     def wait_for_answer(self, pending: PendingOffer) -> None:
         """An offer that the owner has to answer."""
         self._pending_offer = pending
+        self._was_withdrawn = False
 
     def accept(self, acceptance: Acceptance) -> None:
         """A 2xx to an INVITE of the peer that waits for its ACK."""
@@ -275,6 +291,7 @@ class Call:
         pending = self._pending_offer
         if pending is not None and pending.transaction is transaction:
             self._pending_offer = None
+            self._was_withdrawn = True
             pending.withdrawn(now)
 
     # For the subclasses.
@@ -394,9 +411,15 @@ class Call:
         )
 
     def _the_dialog(self, action: str) -> Dialog:
-        if self.dialog is None or self._is_over or not self.is_known_to_peer:
+        if self.dialog is None or not self.is_known_to_peer:
             raise self._wrong(action)
         return self.dialog
+
+    def _take_offer(self, action: str) -> PendingOffer | None:
+        pending, self._pending_offer = self._pending_offer, None
+        if pending is None and not self._is_over and not self._was_withdrawn:
+            raise self._wrong(action)
+        return pending
 
     def _send_in_dialog(
         self,

@@ -466,6 +466,7 @@ class OutgoingInvite(Call):
             modification.abandon(now)
         if pending is not None and pending.dialog is dialog:
             self._pending_offer = None
+            self._was_withdrawn = True
             pending.abandon(now)
 
     def _finish(self, now: float) -> None:

@@ -120,7 +120,7 @@ class IncomingInvite(Call):
             raise ValueError(f"status {status} is no provisional response to send")
         if self.state is not InviteState.PROCEEDING or self._held_answer is not None:
             raise self._wrong("ring")
-        check_fields(tuple(headers))
+        check_fields(tuple(headers), body)
         is_required = "100rel" in self.request.require
         is_possible = is_required or "100rel" in self.request.supported
         contact = self.stack.contact_for(self._transaction, self.dialog_of_call.contact_user)
@@ -143,7 +143,7 @@ class IncomingInvite(Call):
             return
         if self.state is not InviteState.PROCEEDING or self._held_answer is not None:
             raise self._wrong("answer")
-        check_fields(tuple(headers))
+        check_fields(tuple(headers), body)
         if self._reminder is not None:
             self._reminder.cancel()
         reliables = self._reliables

@@ -161,7 +161,7 @@ def test_an_unanswered_refer_does_not_outlive_the_call() -> None:
     refer.accept(up.wire.now)
     refer.progress(up.wire.now, 200)
     up.wire.run()
-    assert up.far.statuses("REFER") == [481]
+    assert up.far.statuses("REFER") == [487]
     assert not up.far.received("NOTIFY")
     up.wire.assert_silent()
 

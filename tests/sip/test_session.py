@@ -3,6 +3,8 @@ dialog."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from engine.sip.events import (
@@ -14,14 +16,15 @@ from engine.sip.events import (
     OfferReceived,
     OfferRejected,
     OfferWithdrawn,
+    SipEvent,
 )
 from engine.sip.session import Call
-from engine.sip.types import Body, EndCause, InviteState, WrongState
+from engine.sip.types import Address, Body, EndCause, Flow, InviteState, Transport, WrongState
 from engine.sip.types import Party as Side
 from engine.sip.uac import OutgoingInvite
 from engine.sip.uas import IncomingInvite
 from tests.sip.scripted import Scripted
-from tests.support.wire import ANSWER, Party, Sent, Wire, sdp, state_of
+from tests.support.wire import ANSWER, OFFER, Party, Sent, Wire, sdp, state_of
 
 
 class Up:
@@ -191,8 +194,9 @@ def test_a_cancelled_reinvite_is_withdrawn() -> None:
     up.ask("CANCEL", 1, branch="z9hG4bKre")
     assert up.far.statuses() == [100, 487]
     assert up.alice.one(OfferWithdrawn)
-    with pytest.raises(WrongState):
-        up.call.answer_offer(sdp("held"), up.wire.now)
+    up.call.answer_offer(sdp("held"), up.wire.now)  # Its owner may not have heard of the CANCEL yet.
+    up.call.reject_offer(up.wire.now)
+    assert up.far.statuses() == [100, 487]
     assert may_offer(up.call)
 
 
@@ -404,3 +408,70 @@ def test_a_lost_bye_is_repeated() -> None:
     assert up.alice.sent.count("BYE") == 3
     assert up.bob.one(Ended)
     up.wire.assert_silent()
+
+
+@pytest.mark.parametrize("is_outgoing", [True, False])
+def test_methods_of_a_call_that_is_over_do_nothing(is_outgoing: bool) -> None:
+    up = Up()
+    wire = up.wire
+    call: Call = up.call if is_outgoing else up.theirs
+    call.hang_up(wire.now)
+    wire.run()
+    before = len(wire.log)
+    acts: tuple[Callable[[], None], ...] = (
+        lambda: call.offer(OFFER, wire.now),
+        lambda: call.update(OFFER, wire.now),
+        lambda: call.answer_offer(ANSWER, wire.now),
+        lambda: call.reject_offer(wire.now),
+        lambda: call.send_info(sdp("digits"), wire.now),
+        lambda: call.send_options(wire.now),
+        lambda: call.refer("<sip:carol@example.com>", wire.now),
+        lambda: call.hang_up(wire.now),
+    )
+    for act in acts:
+        act()
+    if isinstance(call, IncomingInvite):
+        call.ring(wire.now)
+        call.answer(ANSWER, wire.now)
+        call.reject(wire.now)
+    wire.run()
+    assert len(wire.log) == before
+    wire.assert_silent()
+
+
+def test_an_answer_to_a_reinvite_that_a_bye_has_overtaken_does_nothing() -> None:
+    """Both come in one batch: the owner hears of the offer when the call is over already."""
+    up = UpWithScript()
+
+    def answer(event: SipEvent) -> None:
+        if isinstance(event, OfferReceived):
+            up.call.answer_offer(sdp("held"), up.wire.now)
+
+    up.alice.on_event = answer
+    local = Address("192.0.2.1", 5060)
+    flow = Flow(Transport.UDP, local, up.far.address)
+    tag = up.far.last("INVITE").from_tag
+    for method, cseq, body in (("INVITE", 1, sdp("hold")), ("BYE", 2, None)):
+        request = up.far.compose(method, to_tag=tag, call_id=up.call.call_id, cseq=cseq, body=body)
+        up.alice.stack.receive(request.to_bytes(), flow, up.wire.now)
+    up.wire.pump()
+    assert up.far.statuses() == [100, 487]
+    assert up.alice.one(Ended)
+
+
+def test_what_cannot_be_sent_in_the_dialog_raises_before_anything_changes() -> None:
+    up = UpWithScript()
+    broken = Body("text/plain\r\nX: y", b"")
+    acts: tuple[Callable[[], None], ...] = (
+        lambda: up.call.offer(broken, up.wire.now),
+        lambda: up.call.send_info(broken, up.wire.now),
+        lambda: up.call.send_info(sdp("x"), up.wire.now, (("X", "a\rb"),)),
+        lambda: up.call.refer("<sip:carol@example.com>\r\nX: y", up.wire.now),
+    )
+    for act in acts:
+        with pytest.raises(ValueError, match="control character"):
+            act()
+    assert may_offer(up.call)
+    up.call.send_info(sdp("x"), up.wire.now)
+    up.wire.pump()
+    assert up.far.last("INFO").cseq.number == up.far.last("INVITE").cseq.number + 1
