@@ -31,6 +31,25 @@ def test_masking_can_be_turned_off(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().err)["to"] == "+15550123"
 
 
+@pytest.mark.parametrize("json_lines", [True, False])
+def test_a_traceback_shows_where_and_never_the_values_of_variables(
+    capsys: pytest.CaptureFixture[str], json_lines: bool
+) -> None:
+    def fail(number: str) -> None:
+        raise LookupError("no such table", len(number))
+
+    configure_logging(json=json_lines)
+    secret = "+15550100" + "123"
+    try:
+        fail(secret)
+    except LookupError:
+        structlog.get_logger().exception("dial failed by a bug")
+    shown = capsys.readouterr().err
+    assert "LookupError" in shown
+    assert "in fail" in shown
+    assert secret not in shown
+
+
 def test_lines_below_the_level_are_dropped(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(level="warning", json=True)
     structlog.get_logger().info("nothing")
