@@ -19,6 +19,8 @@ __all__ = ["beep_of"]
 
 LOWEST_HZ: Final = 350.0
 HIGHEST_HZ: Final = 2200.0
+VOICED_BELOW_HZ: Final = 480.0
+"""Below, the strongest line may be a harmonic of a voice: a tone has to be steadier to be taken for one."""
 SHORTEST_S: Final = 0.052
 """60 ms less what the edges of a filtered beep lose."""
 LONGEST_S: Final = 2.06
@@ -75,10 +77,10 @@ def _steady_shape(burst: Burst) -> BeepShape | None:
         return None  # GSM lets a tone swell by 12 dB in 0.1 s, and so do voices: their lines waver
     if f[0] < 700.0 and burst.duration_s < 0.15 and _has_voice_comb(burst):
         return None
-    if f[0] < 480.0:
+    if f[0] < VOICED_BELOW_HZ:
         # The second harmonic of a woman's "oo" through a telephone is all but a sine.
         strict = burst.duration_s < 0.15
-        if burst.duration_s < 0.08 and f[0] < 366.0:
+        if burst.duration_s < 0.08 and (f[0] < 366.0 or burst.level_dbov < -38.0):
             return None  # one clean step is not enough to tell it from a vowel's end
         wavers = burst.variance_hz2 > (0.3 if strict else 1.0 if burst.duration_s < 0.3 else 3.0)
         if wavers or burst.swing_db > (0.8 if strict else 3.5) or (strict and burst.purity < 0.96):
@@ -88,7 +90,7 @@ def _steady_shape(burst: Burst) -> BeepShape | None:
         return BeepShape.SINGLE if p[0] >= (0.85 if short else 0.6) else None
     if all(_is_harmonic(hz, f[0], faint=part < 0.13 * p[0]) for hz, part in others):
         odd = all(round(hz / f[0]) % 2 for hz, _ in others)
-        few = len(others) <= (1 if short and f[0] < 480.0 else 2)
+        few = len(others) <= (1 if short and f[0] < VOICED_BELOW_HZ else 2)
         return BeepShape.HARMONIC if burst.purity >= 0.65 and (few or odd) else None
     if _is_two_of_a_voice(f[0], others):
         return None
@@ -98,7 +100,7 @@ def _steady_shape(burst: Burst) -> BeepShape | None:
         return None
     if others[0][1] > 0.1 * p[0] and all(part < spill * p[0] for _, part in others[1:]):
         return BeepShape.DUAL if p[0] + others[0][1] >= 0.75 and burst.duration_s >= 0.1 else None
-    steady = burst.variance_hz2 < (2.0 if short or f[0] < 480.0 or p[0] < 0.85 else 16.0)
+    steady = burst.variance_hz2 < (2.0 if short or f[0] < VOICED_BELOW_HZ or p[0] < 0.85 else 16.0)
     if p[0] >= (0.9 if short else 0.75) and steady and len(others) <= 2:
         return BeepShape.SINGLE
     return None
@@ -154,6 +156,8 @@ def _is_harmonic(hz: float, of_hz: float, *, faint: bool) -> bool:
 def _is_chirp(burst: Burst) -> bool:
     first, last = burst.frequencies_hz
     straight = burst.variance_hz2 <= 2.0 and burst.duration_s >= 0.19
+    if min(first, last) < VOICED_BELOW_HZ and (burst.duration_s < 0.18 or burst.variance_hz2 > 4.0):
+        return False
     return (
         0.12 <= burst.duration_s <= 0.6
         and abs(last - first) >= 80.0
@@ -164,6 +168,9 @@ def _is_chirp(burst: Burst) -> bool:
 
 
 def _is_stepped(burst: Burst) -> bool:
+    wavers = burst.variance_hz2 > 12.0 or burst.purity < 0.95
+    if burst.pieces < 4 and min(burst.frequencies_hz) < VOICED_BELOW_HZ and wavers:
+        return False
     return (
         len(burst.frequencies_hz) == 2
         and abs(burst.frequencies_hz[0] - burst.frequencies_hz[1]) >= 60.0
