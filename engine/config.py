@@ -42,6 +42,11 @@ _TRANSPORTS = ("udp", "tcp")
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One table of the file; a misspelled key must not be a silent default, so an unknown one is an error."""
 
+    def __repr__(self) -> str:
+        names = self.__struct_fields__
+        shown = (f"{name}={'***' if name == 'password' else repr(getattr(self, name))}" for name in names)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
 
 class ListenAddress(msgspec.Struct, frozen=True):
     """`udp:192.0.2.1:5060`, taken apart; IPv6 literals are written in brackets."""

@@ -53,6 +53,15 @@ def test_a_complete_file_is_read_into_frozen_values() -> None:
         config.sip.t1_ms = 1  # type: ignore[misc]
 
 
+def test_a_password_is_never_printed() -> None:
+    config = parse_config(
+        "[[trunk]]\nname = 'a'\nuri = 'sip:a'\nusername = 'alice'\npassword = 'secret'\n"
+        "[[route]]\nnumber = '1'\ntargets = [{sip_uri = 'sip:bob@a', username = 'bob', password = 'secret'}]"
+    )
+    assert "secret" not in repr(config)
+    assert "username='alice', password=***" in repr(config)
+
+
 def test_an_empty_file_is_all_defaults() -> None:
     assert parse_config("") == Config()
 
