@@ -159,22 +159,16 @@ def response(
 def ack(invite: Request, final: Response, fields: Fields = ()) -> Request:
     """The ACK for a non-2xx final response (RFC 3261 §17.1.1.3): same Request-URI, top Via, Route, From,
     Call-ID and CSeq number as the INVITE; To of the response, whose tag it needs."""
-    headers = Headers()
-    headers.echo("Via", _top_via_text(invite))
-    headers.add("Max-Forwards", "70")
-    headers.extend(invite.headers.select(_ACK_FROM_INVITE))
-    headers.echo("To", final.headers.get("to") or invite.headers.get("to") or "")
-    return _finish_like_invite("ACK", invite, headers, fields)
+    to = final.headers.get("to") or invite.headers.get("to") or ""
+    if "\r" in to or "\n" in to:
+        raise ValueError("header To: line end in the value")
+    return _like_invite("ACK", invite, [*invite.headers.lines(_ACK_FROM_INVITE), f"To: {to}\r\n"], fields)
 
 
 def cancel(invite: Request, fields: Fields = ()) -> Request:
     """The CANCEL for an INVITE as sent (RFC 3261 §9.1): same Request-URI, top Via with its branch, Route,
     From, To, Call-ID and CSeq number. `fields` for a Reason (RFC 3326); there is never a Require."""
-    headers = Headers()
-    headers.echo("Via", _top_via_text(invite))
-    headers.add("Max-Forwards", "70")
-    headers.extend(invite.headers.select(_CANCEL_FROM_INVITE))
-    return _finish_like_invite("CANCEL", invite, headers, fields)
+    return _like_invite("CANCEL", invite, invite.headers.lines(_CANCEL_FROM_INVITE), fields)
 
 
 def error_response(
@@ -238,12 +232,13 @@ def _top_via_text(invite: Request) -> str:
     return split_outside(value, ",")[0].strip() if "," in value else value
 
 
-def _finish_like_invite(method: str, invite: Request, headers: Headers, fields: Fields) -> Request:
-    headers.add("CSeq", f"{invite.cseq.number} {method}")
-    for name, value in fields:
-        headers.add(name, value)
-    headers.add("Content-Length", "0")
-    return Request(method, invite.uri, headers)
+def _like_invite(method: str, invite: Request, ids: list[str], fields: Fields) -> WrittenRequest:
+    lines = [f"{method} {invite.uri} SIP/2.0\r\nVia: {_top_via_text(invite)}\r\nMax-Forwards: 70\r\n"]
+    lines += ids
+    lines.append(f"CSeq: {invite.cseq.number} {method}\r\n")
+    lines += to_lines(fields)
+    lines.append("Content-Length: 0\r\n\r\n")
+    return WrittenRequest(method, invite.uri, "".join(lines).encode("utf-8", "surrogateescape"), b"")
 
 
 def _add_body(headers: Headers, body: bytes, content_type: str) -> None:

@@ -92,7 +92,7 @@ def to_lines(fields: Iterable[tuple[str, str]]) -> list[str]:
 class Headers:
     """Header fields of one message. `name` is any spelling: `Call-ID`, `call-id` and `i` are one field."""
 
-    __slots__ = ("_fields", "_first")
+    __slots__ = ("_fields", "first")
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         """ValueError as `add`, of which this is the loop."""
@@ -108,7 +108,8 @@ class Headers:
             if key not in first:
                 first[key] = value
         self._fields = rows
-        self._first = first
+        self.first = first
+        """First values by lower-case long name, for reading only: the parser's short way to `get`."""
 
     @classmethod
     def from_lines(cls, lines: list[str]) -> Headers:
@@ -123,7 +124,7 @@ class Headers:
             raise ParseError(f"more than {_MAX_LINES} lines", status=513)
         headers = cls.__new__(cls)
         fields = headers._fields = []
-        first = headers._first = {}
+        first = headers.first = {}
         find_key = _find_key
         for line in lines:
             name, colon, value = line.partition(":")
@@ -154,16 +155,16 @@ class Headers:
         joined = f"{value} {more}" if value else more
         self._fields[-1] = (key, name, joined)
         if not any(field[0] == key for field in self._fields[:-1]):
-            self._first[key] = joined
+            self.first[key] = joined
 
     def get(self, name: str) -> str | None:
         """The first field line's value, verbatim."""
-        return self._first.get(_find_key(name) or canonical_name(name))
+        return self.first.get(_find_key(name) or canonical_name(name))
 
     def get_all(self, name: str) -> list[str]:
         """Every field line's value, verbatim, in order."""
         key = _find_key(name) or canonical_name(name)
-        if key not in self._first:
+        if key not in self.first:
             return []
         return [value for k, _, value in self._fields if k == key]
 
@@ -188,25 +189,25 @@ class Headers:
             _refuse(name, value)
             key = canonical_name(name)
         self._fields.append((key, name, value))
-        if key not in self._first:
-            self._first[key] = value
+        if key not in self.first:
+            self.first[key] = value
 
     def set(self, name: str, value: str) -> None:
         """Replace all fields of that name by one, at the place of the first; append if there is none."""
         _refuse(name, value)
         key = canonical_name(name)
-        if key not in self._first:
+        if key not in self.first:
             self.add(name, value)
             return
         at = next(i for i, field in enumerate(self._fields) if field[0] == key)
         self._fields[at] = (key, name, value)
         self._fields[at + 1 :] = [field for field in self._fields[at + 1 :] if field[0] != key]
-        self._first[key] = value
+        self.first[key] = value
 
     def remove(self, name: str) -> None:
         """Remove all fields of that name; nothing if there is none."""
         key = canonical_name(name)
-        if self._first.pop(key, None) is not None:
+        if self.first.pop(key, None) is not None:
             self._fields = [field for field in self._fields if field[0] != key]
 
     def select(self, keys: frozenset[str]) -> Headers:
@@ -216,13 +217,17 @@ class Headers:
         """
         selected = Headers.__new__(Headers)
         selected._fields = [field for field in self._fields if field[0] in keys]
-        selected._first = {key: value for key, value in self._first.items() if key in keys}
+        selected.first = {key: value for key, value in self.first.items() if key in keys}
         return selected
+
+    def lines(self, keys: frozenset[str]) -> list[str]:
+        """The lines of the fields `select` would give, each with its CRLF."""
+        return [f"{name}: {value}\r\n" for key, name, value in self._fields if key in keys]
 
     def extend(self, others: Headers) -> None:
         """Append all fields of `others`, unchecked, see `select`."""
         self._fields += others._fields
-        self._first = others._first | self._first
+        self.first = others.first | self.first
 
     def echo(self, name: str, value: str) -> None:
         """Append a received value. ValueError on line ends only, see `select`."""
@@ -230,13 +235,13 @@ class Headers:
             raise ValueError(f"header {name}: line end in the value")
         key = _find_key(name) or canonical_name(name)
         self._fields.append((key, name, value))
-        self._first.setdefault(key, value)
+        self.first.setdefault(key, value)
 
     def extend_first(self, name: str, text: str) -> None:
         """Write `text` behind the first field of that name (KeyError if there is none). ValueError as
         `add`."""
         _refuse(name, text)
-        self.echo_first(name, self._first[canonical_name(name)] + text)
+        self.echo_first(name, self.first[canonical_name(name)] + text)
 
     def echo_first(self, name: str, value: str) -> None:
         """Give the first field of that name (KeyError if there is none) a value derived from a received one.
@@ -246,7 +251,7 @@ class Headers:
         if "\r" in value or "\n" in value:
             raise ValueError(f"header {name}: line end in the value")
         key = _find_key(name) or canonical_name(name)
-        self._first[key] = value
+        self.first[key] = value
         for at, field in enumerate(self._fields):
             if field[0] == key:
                 self._fields[at] = (key, field[1], value)
@@ -254,7 +259,7 @@ class Headers:
 
     def repeated(self, keys: Iterable[str]) -> str | None:
         """The first of `keys` (lower-case long names) that occurs more than once, None if none does."""
-        if len(self._first) == len(self._fields):
+        if len(self.first) == len(self._fields):
             return None
         seen = [key for key, _, _ in self._fields]
         return next((key for key in keys if seen.count(key) > 1), None)
@@ -263,7 +268,7 @@ class Headers:
         """An independent copy."""
         copy = Headers.__new__(Headers)
         copy._fields = self._fields.copy()
-        copy._first = self._first.copy()
+        copy.first = self.first.copy()
         return copy
 
     def items(self) -> Iterator[tuple[str, str]]:
@@ -275,7 +280,7 @@ class Headers:
         return "".join([f"{name}: {value}\r\n" for _, name, value in self._fields])
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and (_find_key(name) or canonical_name(name)) in self._first
+        return isinstance(name, str) and (_find_key(name) or canonical_name(name)) in self.first
 
     def __len__(self) -> int:
         return len(self._fields)

@@ -14,8 +14,8 @@ from __future__ import annotations
 from engine.sip.errors import ParseError
 from engine.sip.fields import Message, find_tag, parsed
 from engine.sip.headers import MAX_HEADERS, Headers
-from engine.sip.syntax import is_token, parse_number
-from engine.sip.values import CSeq, SipUri, TelUri, Via, parse_uri, top_of_list
+from engine.sip.syntax import is_token, parse_number, remember
+from engine.sip.values import CSeq, SipUri, TelUri, Via, find_branch, parse_uri, top_of_list
 
 __all__ = ["MAX_MESSAGE_BYTES", "Message", "Request", "Response", "WrittenRequest", "parse_message"]
 
@@ -128,7 +128,7 @@ def parse_message(data: bytes) -> Request | Response:
         message = _parse_request_line(start_line, lines)
     try:
         headers = message.headers = Headers.from_lines(lines)
-        length = headers.get("content-length")
+        length = headers.first.get("content-length")
         message.body = body if length is None else _cut(body, length)
         _check(message, headers)
     except ParseError as error:
@@ -147,21 +147,29 @@ def _check(message: Request | Response, headers: Headers) -> None:
     if repeated:
         raise ParseError("occurs more than once", field=repeated)
     known = message.__dict__
-    get = headers.get
+    get = headers.first.get
     call_id, cseq_text, from_, to, via = get("call-id"), get("cseq"), get("from"), get("to"), get("via")
     if not (call_id and cseq_text and from_ and to and via):
         missing = next(name for name in ("via", "from", "to", "call-id", "cseq") if not get(name))
         raise ParseError("missing", field=missing)
     known["call_id"] = call_id
     cseq = known["cseq"] = CSeq.parse(cseq_text)
-    if isinstance(message, Request) and cseq.method != message.method:
-        raise ParseError(f"method {cseq.method[:40]} is not that of the request", field="cseq")
     tag = find_tag(from_)
     known["from_tag"] = (message.from_.tag or "") if tag is None else tag
     tag = find_tag(to)
     known["to_tag"] = (message.to.tag or "") if tag is None else tag
-    top_via = known["top_via"] = Via.parse(top_of_list(via) if "," in via else via)
-    known["branch"] = top_via.branch or ""
+    top = top_of_list(via) if "," in via else via
+    branch = None
+    if isinstance(message, Request):
+        if cseq.method != message.method:
+            raise ParseError(f"method {cseq.method[:40]} is not that of the request", field="cseq")
+    else:
+        # Our own Via has come back: nobody will ask for more of it than the branch.
+        branch = find_branch(top)
+    if branch is None:
+        top_via = known["top_via"] = Via.parse(top)
+        branch = top_via.branch or ""
+    known["branch"] = branch
 
 
 def _cut(body: bytes, content_length: str) -> bytes:
@@ -193,10 +201,16 @@ def _find_head(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _parse_status_line(line: str) -> Response:
+    status, reason = _status_and_reason(line)
+    return Response(status, reason, _NO_HEADERS)
+
+
+@remember
+def _status_and_reason(line: str) -> tuple[int, str]:
     code, _, reason = line[8:].partition(" ")
     if len(code) != 3 or not (code.isascii() and code.isdigit()) or not "100" <= code <= "699":
         raise ParseError(f"bad status code in {line[:40]!r}")
-    return Response(int(code), reason, _NO_HEADERS)
+    return int(code), reason
 
 
 def _parse_request_line(line: str, lines: list[str]) -> Request:

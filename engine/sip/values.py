@@ -44,6 +44,7 @@ __all__ = [
     "Token",
     "Via",
     "escape_user",
+    "find_branch",
     "is_token",
     "make_sip_uri",
     "parse_seconds",
@@ -221,6 +222,24 @@ def _protocol_and_sent_by(head: str) -> tuple[str, str, str, int | None]:
         raise ParseError(f"bad transport {transport[:40]!r}", field="via")
     host, port = parse_host_port(sent_by, "via")
     return version, transport, host, port
+
+
+def find_branch(via: str) -> str | None:
+    """The branch of a Via without its other parameters being read: what `Via.parse(via).branch` finds.
+
+    None if the text is unusual, and `Via.parse` has to be asked. ParseError as that.
+    """
+    head, _, params = via.partition(";")
+    lower = params.lower()
+    at = lower.find("branch=")
+    if at < 0 or lower.count("branch") > 1 or (at and params[at - 1] != ";"):
+        return None
+    if not (params.isascii() and params.isprintable()) or " " in params or '"' in params:
+        return None
+    if params[0] == "=" or ";=" in params:
+        return None
+    _protocol_and_sent_by(head)
+    return params[at + 7 :].partition(";")[0]
 
 
 class CSeq(msgspec.Struct, frozen=True):

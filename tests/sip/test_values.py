@@ -19,6 +19,7 @@ from engine.sip.values import (
     SessionExpires,
     Token,
     Via,
+    find_branch,
     parse_seconds,
 )
 
@@ -421,3 +422,27 @@ def test_what_was_read_before_is_recalled_and_long_texts_are_read_anew() -> None
     for _ in range(2):
         with pytest.raises(ParseError):
             SipUri.parse("sip:")
+
+
+_VIA_TEXTS = st.text(alphabet=';= \t"brancBRANCHhx1:/,.\x0b\xe9', max_size=30)
+
+
+@given(_VIA_TEXTS, st.sampled_from(("SIP/2.0/UDP 192.0.2.1:5060", "SIP / 2.0 / UDP a", "SIP/2.0/UDP", "x")))
+def test_a_branch_that_is_found_is_the_one_the_whole_via_has(params: str, head: str) -> None:
+    text = f"{head};{params}"
+    try:
+        found = find_branch(text)
+    except ParseError:
+        with pytest.raises(ParseError):
+            Via.parse(text)
+        return
+    if found is not None:
+        assert (Via.parse(text).branch or "") == found
+
+
+def test_the_usual_via_needs_no_reading_for_its_branch() -> None:
+    usual = "SIP/2.0/UDP 192.0.2.1:5060;rport=5062;branch=z9hG4bKone;received=192.0.2.9"
+    assert find_branch(usual) == "z9hG4bKone"
+    assert find_branch("SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKone") == "z9hG4bKone"
+    assert find_branch("SIP/2.0/UDP 192.0.2.1;xbranch=z9hG4bKone") is None
+    assert find_branch("SIP/2.0/UDP 192.0.2.1") is None
