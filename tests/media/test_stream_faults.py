@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import struct
 import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import pytest
 import pytest_asyncio
 
-from media import MediaPlane, MediaStream
+from media import AudioCapabilities, Bridge, MediaPlane, MediaStream
 from media.audio import Pcm
-from media.codecs import PCMU, open_codec
+from media.codecs import L16_16K, PCMA, PCMU, open_codec
 from media.events import DtmfReceived, MediaStarted, PlaybackEnded, StreamEvent
 from media.recording import Recording
 from media.tones import ToneSource, sine
@@ -211,3 +214,60 @@ async def test_closing_the_plane_finishes_recordings_nobody_stopped_to_their_las
     await plane.close()
     with wave.open(str(tmp_path / "open.wav"), "rb") as file:
         assert file.getnframes() >= 800
+
+
+def odd_packet(rng: random.Random, far: FarSide) -> bytes:
+    """Mostly RTP of a type that was agreed, with numbers, times, flags and sizes nobody would send."""
+    if rng.random() < 0.1:
+        return rng.randbytes(rng.randrange(60))
+    far.sequence = far.sequence + rng.choice((1,) * 40 + (-1, 0, 2, 7, 900, 4000, 30000)) & 0xFFFF
+    far.timestamp = far.timestamp + rng.choice((160, 160, 160, 160, 0, -160, 1, 8000, 1 << 31)) & 0xFFFFFFFF
+    first = 0x80 if rng.random() < 0.8 else rng.randrange(256)
+    payload_type = rng.choice((0, 0, 0, 8, 13, 101, 101, 72, rng.randrange(128)))
+    ssrc = far.ssrc + (rng.random() < 0.05)
+    head = struct.pack(
+        ">BBHII", first, payload_type | rng.choice((0, 0x80)), far.sequence, far.timestamp, ssrc
+    )
+    return head + rng.randbytes(rng.choice((0, 1, 3, 4, 80, 159, 160, 160, 160, 161, 320, 1400)))
+
+
+@pytest.mark.parametrize("codecs", [("0 PCMU/8000", "13 CN/8000"), ("98 L16/16000", "13 CN/8000")])
+async def test_whatever_arrives_a_bridged_recorded_and_watched_leg_lives(
+    plane: MediaPlane, new_far_side: NewFarSide, faults: Faults, tmp_path: Path, codecs: tuple[str, ...]
+) -> None:
+    rng = random.Random(4711)
+    near, far = new_far_side(), new_far_side()
+    capabilities = AudioCapabilities(codecs=(PCMU, PCMA, L16_16K))
+    a, b = plane.stream(capabilities), plane.stream(capabilities)
+    events = ("101 telephone-event/8000",)
+    a.receive_offer(sdp(near.port, codecs=("0 PCMU/8000", "8 PCMA/8000", "13 CN/8000", *events)))
+    b.receive_offer(sdp(far.port, codecs=codecs + events))
+    bridge = Bridge(a, b)
+    bridge.open()
+    bridge.record(tmp_path / "both.wav")
+    heard = missed = 0
+
+    def tap(pcm: Pcm) -> None:
+        nonlocal heard
+        heard += len(pcm)
+
+    def lost(samples: int) -> None:
+        nonlocal missed
+        missed += samples
+
+    a.add_tap(tap, lost=lost)
+    for burst in range(40):
+        for _ in range(25):
+            near.send_raw(a.port, odd_packet(rng, near))
+            near.send_raw(a.port + 1, b"\x81" + bytes([rng.randrange(200, 206)]) + rng.randbytes(30))
+        ticks = heard + missed
+        await until(lambda before=ticks: heard + missed > before)  # type: ignore[misc]
+        if burst % 10 == 9:
+            a.receive_offer(sdp(near.port, codecs=("8 PCMA/8000", "0 PCMU/8000", *events)))
+            a.receive_offer(sdp(near.port, codecs=("0 PCMU/8000", "8 PCMA/8000", "13 CN/8000", *events)))
+    statistics = a.statistics()
+    assert faults.messages == []
+    assert statistics.packets_received > 200
+    assert statistics.malformed > 50
+    assert b.statistics().packets_sent > 20
+    assert heard > 8000 * 0.02 * 20
