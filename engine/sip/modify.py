@@ -14,7 +14,7 @@ from engine.sip.dialog import DIALOG_ENDING, Ack, Dialog
 from engine.sip.events import AnswerReceived, OfferReceived, OfferRejected, OfferWithdrawn
 from engine.sip.message import Request, Response
 from engine.sip.negotiation import OfferState
-from engine.sip.reading import body_of, min_se_of, retry_after_of
+from engine.sip.reading import description_of, min_se_of, retry_after_of
 from engine.sip.sender import Sender
 from engine.sip.timers import Timer
 from engine.sip.transactions import ServerTransaction
@@ -129,7 +129,7 @@ class Modification:
         if self.body is None:
             return
         negotiation = self.dialog.negotiation
-        answer = body_of(response)
+        answer = description_of(response)
         if answer is None:
             negotiation.withdraw()
             if not self.is_refresh:
@@ -214,7 +214,7 @@ class PendingOffer:
         ):
             stack.respond(transaction, 491, now)
         elif not call.session_timer.refuses(request, transaction, now):
-            body = body_of(request)
+            body = description_of(request)
             if body is not None:
                 dialog.negotiation.offer_remotely(body)
             pending = cls(call, dialog, body, request=request, transaction=transaction)
@@ -229,7 +229,7 @@ class PendingOffer:
     ) -> None:
         """RFC 3311 §5.2. Without offer it refreshes session timer and target, and is answered at once."""
         stack = call.stack
-        body = body_of(request)
+        body = description_of(request)
         if body is None:
             if not call.session_timer.refuses(request, transaction, now):
                 dialog.refresh_target(request)
@@ -359,7 +359,7 @@ class Acceptance:
         """The ACK came."""
         self._repetition.stop()
         negotiation = self._dialog.negotiation
-        answer = body_of(ack)
+        answer = description_of(ack)
         call = self.call
         has_answer = negotiation.state is OfferState.LOCAL_OFFER and call.modification is None
         if has_answer and answer is not None:

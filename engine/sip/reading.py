@@ -11,7 +11,7 @@ from engine.sip.message import Request, Response
 from engine.sip.types import Body
 from engine.sip.values import SessionExpires
 
-__all__ = ["body_of", "min_se_of", "retry_after_of", "rseq_of", "session_expires_of"]
+__all__ = ["body_of", "description_of", "min_se_of", "retry_after_of", "rseq_of", "session_expires_of"]
 
 
 def body_of(message: Request | Response) -> Body | None:
@@ -20,6 +20,23 @@ def body_of(message: Request | Response) -> Body | None:
     if not message.body:
         return None
     return Body(message.headers.get("content-type") or "application/sdp", message.body)
+
+
+def description_of(message: Request | Response) -> Body | None:
+    """The body if it takes part in offer and answer: SDP, or a multipart with SDP in it. Others are none.
+
+    A multipart that cannot be taken apart is given on as it is: its reader says what is wrong with it.
+    """
+    body = body_of(message)
+    if body is None or body.content_type == "application/sdp":
+        return body
+    kind = message.content_type
+    if kind.startswith("multipart/"):
+        try:
+            return body if message.sdp is not None else None
+        except ParseError:
+            return body
+    return body if kind in ("application/sdp", "") else None
 
 
 def retry_after_of(response: Response) -> int | None:

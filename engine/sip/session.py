@@ -267,6 +267,9 @@ class Call:
                 PendingOffer.by_update(self, dialog, request, transaction, now)
             case "PRACK":
                 self._on_prack(dialog, request, transaction, now)
+            case "INFO" if "info-package" in request.headers:
+                # RFC 6086 §4.2.2: we have not offered to receive any. INFO without one is the older usage.
+                stack.respond(transaction, 469, now, fields=(("Recv-Info", ""),))
             case "INFO":
                 stack.respond(transaction, 200, now)
                 stack.emit(InfoReceived(self, body_of(request), request, now))

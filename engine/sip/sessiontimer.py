@@ -100,7 +100,8 @@ class SessionTimer:
             refresher = asked.refresher or ("uac" if peer_can_refresh else "uas")
         self._run(interval_s, refresher == "uas", now)
         value = ("Session-Expires", f"{interval_s};refresher={refresher}")
-        return (value, ("Require", "timer")) if refresher == "uac" else (value,)
+        # §9: it must be required of a caller that has to refresh, and should be of any that knows of it.
+        return (value, ("Require", "timer")) if refresher == "uac" or peer_can_refresh else (value,)
 
     def refresh_failed(self, now: float) -> None:
         """A refresh was refused without ending the dialog: once more in half of what is left (§10)."""

@@ -16,7 +16,7 @@ from engine.sip.errors import ParseError
 from engine.sip.events import IncomingCall, RequestReceived, ResolveNeeded, SipEvent
 from engine.sip.locate import Listeners, destination_of
 from engine.sip.message import Request, Response, parse_message
-from engine.sip.reading import body_of
+from engine.sip.reading import description_of
 from engine.sip.sender import Fields
 from engine.sip.session import Call
 from engine.sip.syntax import is_token
@@ -72,6 +72,7 @@ class SipStack:
         "_tickets",
         "_transmits",
         "allow",
+        "answer_fields",
         "capabilities",
         "config",
         "entropy",
@@ -106,6 +107,7 @@ class SipStack:
         """Fields of INVITE, UPDATE and their 2xx."""
         agent: Fields = (("User-Agent", config.user_agent),) if config.user_agent else ()
         self.invite_fields: Fields = (*self.capabilities, *agent)
+        self.answer_fields: Fields = (*self.capabilities, *(("Server", value) for _, value in agent))
 
     # The six verbs, and what belongs to them.
 
@@ -388,7 +390,7 @@ class SipStack:
         if method == "OPTIONS":
             accept: Fields = (("Accept", ", ".join(config.accept)), ("Accept-Encoding", "identity"))
             contact = self.contact_for(transaction, "")
-            self.respond(transaction, 200, now, fields=(contact, *self.capabilities, *accept))
+            self.respond(transaction, 200, now, fields=(contact, *self.answer_fields, *accept))
             return
         if request.max_forwards == 0:
             # We stand between two parties, so a loop through us has to end somewhere (RFC 7332 §4).
@@ -404,7 +406,7 @@ class SipStack:
         self.respond(transaction, 100, now)
         self._calls[call] = None
         self.add_dialog(call.dialog_of_call)
-        self.emit(IncomingCall(call, request, body_of(request), flow, now))
+        self.emit(IncomingCall(call, request, description_of(request), flow, now))
 
 
 def _reply_flow(request: Request, flow: Flow) -> Flow:

@@ -173,7 +173,7 @@ class StackConfig(Struct, frozen=True, kw_only=True):
     listeners: tuple[Listener, ...]
     """Where we can be reached; for a hop, the first with its transport and address family is used."""
     user_agent: str = "dial-engine"
-    """User-Agent in requests, Server in responses; empty: neither."""
+    """User-Agent in INVITE, Server in the 2xx to INVITE and OPTIONS; empty: neither."""
     timers: Timers = Timers()
     udp_limit_bytes: int = 1300
     """A longer request moves from UDP to TCP if there is a TCP listener (RFC 3261 §18.1.1); 0: never."""

@@ -20,7 +20,7 @@ from engine.sip.events import Answered, OfferReceived, Provisional
 from engine.sip.message import Request, Response
 from engine.sip.modify import PendingOffer
 from engine.sip.negotiation import OfferState
-from engine.sip.reading import body_of, min_se_of, retry_after_of, rseq_of, session_expires_of
+from engine.sip.reading import description_of, min_se_of, retry_after_of, rseq_of, session_expires_of
 from engine.sip.sender import IGNORE_OUTCOME, Fields, Sender, check_fields
 from engine.sip.session import Call
 from engine.sip.tables import State
@@ -155,7 +155,7 @@ class OutgoingInvite(Call):
         is_known = tag in self._dialogs or len(self._dialogs) < _MOST_EARLY_DIALOGS
         dialog = self._early_dialog(sender, response) if tag and status > 100 and is_known else None
         rseq = rseq_of(response) if dialog is not None else None
-        body = body_of(response)
+        body = description_of(response)
         offer: PendingOffer | None = None
         if dialog is not None and rseq is not None:
             if dialog.last_rseq is not None and rseq != dialog.last_rseq + 1:
@@ -235,7 +235,7 @@ class OutgoingInvite(Call):
         if self._session_timer is not None or session_expires_of(response) is not None:
             self.session_timer.on_success(response, now)
         negotiation = dialog.negotiation
-        body = body_of(response)
+        body = description_of(response)
         was_early = False
         offer: PendingOffer | None = None
         if negotiation.local is not None or negotiation.state is OfferState.REMOTE_OFFER:

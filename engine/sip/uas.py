@@ -15,7 +15,7 @@ from engine.sip.events import AnswerReceived, Confirmed
 from engine.sip.message import Request
 from engine.sip.modify import Acceptance, PendingOffer
 from engine.sip.negotiation import OfferState
-from engine.sip.reading import body_of
+from engine.sip.reading import description_of
 from engine.sip.sender import Fields, check_fields
 from engine.sip.session import Call
 from engine.sip.timers import Timer
@@ -81,7 +81,7 @@ class IncomingInvite(Call):
         dialog = Dialog.of_uas(stack, self, request, transaction.to_tag, flow, self.timers)
         self.dialog = dialog
         self.dialog_of_call = dialog
-        body = body_of(request)
+        body = description_of(request)
         if body is not None:
             dialog.negotiation.offer_remotely(body)
         self._acceptance: Acceptance | None = None
@@ -284,7 +284,7 @@ class IncomingInvite(Call):
         acknowledged = reliables.popleft()
         if acknowledged.repetition is not None:
             acknowledged.repetition.stop()
-        body = body_of(request)
+        body = description_of(request)
         negotiation = dialog.negotiation
         if body is not None and negotiation.is_complete and not self.has_pending_offer:
             PendingOffer.by_request(self, dialog, request, transaction, body, now)
@@ -334,7 +334,7 @@ class IncomingInvite(Call):
         self.state = InviteState.ESTABLISHED
         fields = (
             stack.contact_for(self._transaction, dialog.contact_user),
-            *stack.capabilities,
+            *stack.answer_fields,
             *self.session_timer.accept(self.request, now),
             *headers,
         )

@@ -282,6 +282,39 @@ def test_the_contact_of_a_refused_reinvite_does_not() -> None:
     assert up.far.received("BYE")
 
 
+def test_the_contact_of_an_update_without_offer_moves_the_remote_target() -> None:
+    up = UpWithScript()
+    up.ask("UPDATE", 1, fields=(("Contact", "<sip:far@192.0.2.10>"),))
+    assert up.far.statuses("UPDATE") == [200]
+    up.call.hang_up(up.wire.now)
+    up.wire.pump()
+    assert Scripted(up.wire, up.alice, "192.0.2.10").last("BYE").uri == "sip:far@192.0.2.10"
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_the_contact_of_a_2xx_to_our_change_moves_the_remote_target(method: str) -> None:
+    up = UpWithScript()
+    (up.call.offer if method == "INVITE" else up.call.update)(sdp("hold"), up.wire.now)
+    up.wire.pump()
+    moved = (("Contact", "<sip:far@192.0.2.10>"),)
+    up.far.reply(200, up.far.last(method), body=sdp("held"), fields=moved)
+    up.call.hang_up(up.wire.now)
+    up.wire.pump()
+    there = Scripted(up.wire, up.alice, "192.0.2.10")
+    assert there.last("BYE").uri == "sip:far@192.0.2.10"
+    assert len(there.received("ACK")) == (method == "INVITE")
+
+
+@pytest.mark.parametrize("method", ["INFO", "OPTIONS", "PRACK"])
+def test_the_contact_of_other_requests_moves_nothing(method: str) -> None:
+    up = UpWithScript()
+    fields = (("Contact", "<sip:far@192.0.2.10>"), ("RAck", "1 1 INVITE"))
+    up.ask(method, 1, fields=fields)
+    up.call.hang_up(up.wire.now)
+    up.wire.pump()
+    assert up.far.last("BYE").uri == "sip:far@192.0.2.9"
+
+
 def test_an_unsupported_body_in_a_reinvite_gets_415_and_the_call_goes_on() -> None:
     up = UpWithScript()
     up.ask("INVITE", 1, body=Body("text/plain", b"x"))
@@ -298,7 +331,17 @@ def test_a_request_with_a_lower_cseq_gets_500() -> None:
     up = UpWithScript()
     up.ask("INFO", 5)
     up.ask("INFO", 4)
-    assert up.far.statuses("INFO") == [200, 500]
+    up.ask("INFO", 5)
+    assert up.far.statuses("INFO") == [200, 500, 500]
+
+
+def test_an_info_package_nobody_has_offered_to_receive_gets_469() -> None:
+    """RFC 6086 §4.2.2; an INFO without one is the older usage (`test_info_reaches_the_other_owner`)."""
+    up = UpWithScript()
+    up.ask("INFO", 1, fields=(("Info-Package", "conference"),), body=Body("text/plain", b"x"))
+    assert up.far.statuses("INFO") == [469]
+    assert up.far.answered("INFO")[0].headers.get("Recv-Info") == ""
+    assert not up.alice.of(InfoReceived)
 
 
 def test_info_reaches_the_other_owner() -> None:

@@ -137,8 +137,19 @@ def test_the_callee_agrees_and_lets_the_caller_refresh() -> None:
 def test_the_callee_refreshes_if_it_is_asked_to() -> None:
     wire, bob, far = called()
     assert accept(wire, bob, far, "90;refresher=uas", fields=(("Allow", "UPDATE"),)) == "90;refresher=uas"
+    assert "timer" in far.answered()[-1].require
     wire.run(until=45.1)
     assert far.last("UPDATE").headers.get("Session-Expires") == "90;refresher=uac"
+
+
+def test_a_caller_that_cannot_refresh_is_refreshed_for() -> None:
+    """RFC 4028 §9: without `timer` in Supported the session timer is somebody else's wish, a proxy's."""
+    wire, bob, far = called()
+    far.request("INVITE", body=OFFER, fields=(("Session-Expires", "1800"),))
+    bob.incoming().answer(ANSWER, wire.now)
+    wire.pump()
+    assert far.answered()[-1].headers.get("Session-Expires") == "1800;refresher=uas"
+    assert "timer" not in far.answered()[-1].require
 
 
 def test_the_callee_shortens_to_what_it_wants_but_not_below_min_se() -> None:

@@ -9,6 +9,7 @@ import pytest
 from engine.sip.events import Answered, Ended, Failed, Provisional
 from engine.sip.types import (
     Address,
+    Body,
     Failure,
     FailureKind,
     Hop,
@@ -416,3 +417,39 @@ def test_a_bye_in_an_early_dialog_of_an_earlier_attempt_cancels_nothing_without_
     assert alice.sent.count("INVITE") == 2
     assert "CANCEL" not in alice.sent
     assert far.statuses("BYE") == [200]
+
+
+def test_the_route_set_is_that_of_the_2xx_whatever_the_provisional_said() -> None:
+    """§13.2.2.4: "the route set ... MUST be recomputed based on the 2xx response"."""
+    wire, alice, far = calling()
+    call = alice.invite("sip:bob@192.0.2.9")
+    far.reply(180, fields=(("Record-Route", "<sip:192.0.2.20;lr>"), ("Contact", "<sip:bob@192.0.2.30>")))
+    fields = (("Record-Route", "<sip:192.0.2.21;lr>"), ("Contact", "<sip:bob@192.0.2.31>"))
+    far.reply(200, body=ANSWER, fields=fields)
+    call.hang_up(wire.now)
+    wire.pump()
+    for method in ("ACK", "BYE"):
+        request = Scripted(wire, alice, "192.0.2.21").last(method)
+        assert request.uri == "sip:bob@192.0.2.31"
+        assert [str(route) for route in request.routes] == ["<sip:192.0.2.21;lr>"]
+
+
+def test_a_body_in_a_response_that_is_no_session_description_is_no_answer() -> None:
+    wire, alice, far = calling()
+    alice.invite("sip:bob@192.0.2.9")
+    far.reply(183, body=Body("text/html", b"<p>soon</p>"))
+    far.reply(200, body=Body("text/plain", b"hello"))
+    wire.pump()
+    assert [event.body for event in alice.of(Provisional)] == [None]
+    assert alice.one(Answered).body is None
+
+
+def test_the_callee_says_what_it_is_where_the_caller_does() -> None:
+    wire = Wire()
+    alice, bob = wire.add("192.0.2.1", user_agent="one"), wire.add("192.0.2.2", user_agent="two")
+    alice.invite("sip:bob@192.0.2.2")
+    wire.run(until=0.1)
+    bob.incoming().answer(ANSWER, wire.now)
+    wire.run(until=0.2)
+    assert alice.requests("INVITE")[0].headers.get("User-Agent") == "one"
+    assert bob.responses(200)[0].headers.get("Server") == "two"

@@ -119,6 +119,20 @@ def test_the_200_is_repeated_until_the_ack_comes() -> None:
     assert far.statuses().count(200) == 5
 
 
+def test_the_200_is_repeated_every_t2_and_over_tcp_too_until_64_t1() -> None:
+    """§13.3.1.4: end to end, so the transport does not matter."""
+    for transport in (Transport.UDP, Transport.TCP):
+        wire = Wire()
+        bob = wire.add("192.0.2.2", transports=(transport,))
+        far = Scripted(wire, bob)
+        invite = far.compose("INVITE", via=f"SIP/2.0/{transport} 192.0.2.9:5060;branch=z9hG4bKa", body=OFFER)
+        wire.deliver(bob, invite.to_bytes(), far.address, transport)
+        bob.incoming().answer(ANSWER, wire.now)
+        wire.run(until=31.9)
+        times = [sent.at for sent in wire.log if sent.title == "200 INVITE"]
+        assert times == [0.0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
+
+
 def test_a_200_that_is_never_acknowledged_ends_with_bye() -> None:
     wire, bob, far, call = answered()
     wire.run(until=40.0)
@@ -248,6 +262,41 @@ def test_a_refusal_is_repeated_until_acknowledged() -> None:
     wire.assert_silent()
 
 
+def test_a_refusal_is_repeated_at_intervals_up_to_t2_until_timer_h() -> None:
+    wire, bob, _, call = invited()
+    call.reject(wire.now, 486)
+    wire.run()
+    times = [sent.at for sent in wire.log if sent.title == "486 INVITE"]
+    assert times == [0.0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
+    assert wire.now == 32.0
+    assert bob.one(Failed)
+    wire.assert_silent()
+
+
+def test_timer_i_absorbs_copies_of_the_ack_for_t4() -> None:
+    wire, bob, far, call = invited()
+    call.reject(wire.now, 486)
+    wire.pump()
+    ack = far.request("ACK", to_tag=far.answered()[-1].to_tag, branch=bob.one(IncomingCall).request.branch)
+    wire.run(until=4.9)
+    far.resend(ack)
+    assert "INVITE" in bob.stack.describe()
+    wire.run(until=5.1)
+    wire.assert_silent()
+
+
+def test_timer_j_answers_copies_of_a_request_for_64_t1() -> None:
+    wire, _, far = called()
+    options = far.request("OPTIONS")
+    wire.run(until=31.9)
+    far.resend(options)
+    assert far.statuses("OPTIONS") == [200, 200]
+    assert len({response.to_bytes() for response in far.answered("OPTIONS")}) == 1
+    wire.run()
+    assert wire.now == 32.0
+    wire.assert_silent()
+
+
 def test_hang_up_before_an_answer_refuses_with_the_given_status() -> None:
     wire, bob, far, call = invited()
     call.hang_up(wire.now, status=603)
@@ -347,7 +396,30 @@ def test_a_body_of_unknown_type_that_is_optional_does_no_harm() -> None:
     _, bob, far = called()
     fields = (("Content-Disposition", "session; handling=optional"),)
     far.request("INVITE", body=Body("text/plain", b"hello"), fields=fields)
-    assert bob.of(IncomingCall)
+    assert bob.one(IncomingCall).body is None
+
+
+MIXED = 'multipart/mixed;boundary="x"'
+
+
+@pytest.mark.parametrize(
+    ("body", "is_offer"),
+    [
+        (Body(MIXED, b"--x\r\nContent-Type: application/isup\r\n\r\n\x01\r\n--x--\r\n"), False),
+        (Body(MIXED, b"--x\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n\r\n--x--\r\n"), True),
+        (Body("Application/SDP; charset=utf-8", b"v=0\r\n"), True),
+        (Body("multipart/mixed", b"what"), True),
+    ],
+)
+def test_only_a_session_description_is_an_offer(body: Body, is_offer: bool) -> None:
+    """RFC 3261 §13.2.1: a body that is none leaves the offer to the 2xx, and its answer to the ACK."""
+    wire, bob, far = called()
+    far.request("INVITE", body=body)
+    assert bob.one(IncomingCall).body == (body if is_offer else None)
+    bob.incoming().answer(sdp("ours"), wire.now)
+    wire.pump()
+    far.request("ACK", to_tag=far.answered()[-1].to_tag, body=sdp("theirs"))
+    assert len(bob.of(AnswerReceived)) == (0 if is_offer else 1)
 
 
 def test_the_same_request_by_another_path_is_merged_with_482() -> None:
@@ -473,6 +545,8 @@ def test_an_old_peers_cancel_and_ack_find_its_invite() -> None:
     wire, bob, far = called()
     via = "SIP/2.0/UDP 192.0.2.9:5060"
     far.request("INVITE", via=via, body=OFFER)
+    far.request("CANCEL", via="SIP/2.0/UDP 192.0.2.7:5060")  # §17.2.3: another's, the top Via differs
+    assert far.statuses() == [100]
     far.request("CANCEL", via=via)
     assert far.statuses() == [100, 487]
     far.request("ACK", via=via, to_tag=far.answered()[-1].to_tag)
