@@ -174,7 +174,7 @@ class RtpPort:
             return False
         if self.remote is not None:
             if source != self.remote:
-                self._remote_rtcp = source if self._is_mux else (source[0], source[1] + 1, *source[2:])
+                self._remote_rtcp = source if self._is_mux else _next_port(source)
             self.remote = source
         self._on_latched(source, now)
         return True
@@ -337,6 +337,12 @@ def _accepted(*payload_types: int | None) -> tuple[bool, ...]:
     """Whether to take a packet, by its whole second byte: the hot path need not mask the marker away."""
     types = [number in payload_types for number in range(128)]
     return tuple(types + types)
+
+
+def _next_port(address: SocketAddress) -> SocketAddress | None:
+    """Where RTCP is if nobody says otherwise; 65535 has no successor."""
+    host, port, *rest = address
+    return (host, port + 1, *rest) if port < 65535 else None  # type: ignore[return-value]
 
 
 def _ignore(

@@ -173,6 +173,19 @@ def test_a_report_tells_when_the_peers_last_one_came() -> None:
     assert block.delay / 65536 == pytest.approx(2.5, abs=0.2)
 
 
+def test_a_peer_that_nat_put_on_the_last_port_gets_no_reports_until_it_sends_some() -> None:
+    network = Network()
+    last: SocketAddress = ("198.51.100.7", 65535)
+    network.arrive(packet(1), last)
+    network.arrive(packet(2), last)
+    network.rtp_port.report(1e9)
+    assert network.rtp_port.remote == last
+    assert network.rtcp == []
+    network.arrive(build_report(9, "x"), ("198.51.100.7", 40001), rtcp=True)
+    network.rtp_port.report(1e9)
+    assert [address for _, address in network.rtcp] == [("198.51.100.7", 40001)]
+
+
 def test_the_goodbye_of_another_source_ends_nothing() -> None:
     network = Network()
     network.arrive(packet(1, ssrc=9))
