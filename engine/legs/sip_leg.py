@@ -30,7 +30,7 @@ from engine.dial.leg import Cause, EndedBy, Inbox
 from engine.ids import CallSid
 from engine.legs.call_leg import CallLeg
 from engine.legs.services import SDP, LegServices, required_sdp_of, sdp_of
-from engine.sip.events import Answered, CallEvent, Ended, Failed, Provisional
+from engine.sip.events import Answered, CallEvent, Ended, Failed, InviteSent, Provisional
 from engine.sip.types import Body, Failure, FailureKind, InviteParams, Party
 from media import AudioCapabilities, NegotiationFailed, PortsExhausted
 
@@ -84,7 +84,8 @@ class SipLeg(CallLeg):
             self._end(endpoint.now(), EndedBy.ENGINE, failure=internal_error(str(error)))
             return
         self._call = call
-        inbox.post(LegTrying(self._id, endpoint.now(), call.call_id))
+        if not call.is_resolving:
+            inbox.post(LegTrying(self._id, endpoint.now(), call.call_id))
 
     def hang_up(self, cause: Cause) -> None:
         if self._cause is not None or self._has_ended:
@@ -103,6 +104,9 @@ class SipLeg(CallLeg):
         match event:
             case Provisional():
                 self._on_provisional(event)
+            case InviteSent():
+                if self._inbox is not None and not self._has_ended:
+                    self._inbox.post(LegTrying(self._id, event.at, event.call.call_id))
             case Answered():
                 self._on_answered(event)
             case Failed():

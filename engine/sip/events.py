@@ -3,7 +3,7 @@
 Each event of a call has `.call`, whose `owner` the shell chose; a call yields exactly one `Failed` (never
 established) or one `Ended` (was established), and no event after it.
 
-    outgoing: Provisional* → Answered → (OfferReceived | AnswerReceived | ...)* → Ended,  or → Failed
+    outgoing: [InviteSent] → Provisional* → Answered → (OfferReceived | ...)* → Ended,  or → Failed
     incoming: IncomingCall → Confirmed (ACK came) → (OfferReceived | ...)* → Ended,  or → Failed
 """
 
@@ -32,6 +32,7 @@ __all__ = [
     "Failed",
     "IncomingCall",
     "InfoReceived",
+    "InviteSent",
     "OfferReceived",
     "OfferRejected",
     "OfferWithdrawn",
@@ -52,6 +53,14 @@ class IncomingCall(Struct, frozen=True):
     body: Body | None
     """The offer; None: we shall make it in our 2xx (delayed offer)."""
     flow: Flow
+    at: float
+
+
+class InviteSent(Struct, frozen=True):
+    """The INVITE left, after the name of its next hop had to be looked up. An INVITE whose next hop is
+    known leaves with `stack.invite` and is not reported (`call.is_resolving`)."""
+
+    call: OutgoingInvite
     at: float
 
 
@@ -205,6 +214,7 @@ class RequestReceived(Struct, frozen=True):
 
 CallEvent: TypeAlias = (
     IncomingCall
+    | InviteSent
     | Provisional
     | Answered
     | Confirmed

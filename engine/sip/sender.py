@@ -82,6 +82,7 @@ class Sender:
         "method",
         "next_hop_uri",
         "on_resolved",
+        "on_sent",
         "renew_cseq",
         "routes",
         "stack",
@@ -132,6 +133,8 @@ class Sender:
         self.local: Address | None = None
         self.max_forwards = stack.config.max_forwards
         self.on_resolved: Callable[[Sequence[Hop]], None] | None = None
+        self.on_sent: Callable[[float], None] | None = None
+        """Told when the request leaves after a name lookup."""
         self.transaction: ClientTransaction | None = None
         self.had_response = False
         self.is_stopped = False
@@ -212,10 +215,12 @@ class Sender:
             self.on_resolved(hops)
         self._hops = hops
         self._next_hop = 0
-        if hops:
-            self._try_next(now)
-        else:
+        if not hops:
             self.user.on_failure(self, FailureKind.UNRESOLVED, f"no address for {self.next_hop_uri}", now)
+            return
+        self._try_next(now)
+        if self.on_sent is not None and self.transaction is not None:
+            self.on_sent(now)
 
     def _try_next(self, now: float, kind: FailureKind = FailureKind.TRANSPORT, detail: str = "") -> None:
         while self._next_hop < len(self._hops) and not self.is_stopped:

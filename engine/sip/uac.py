@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from engine.sip.auth import Authenticator
 from engine.sip.dialog import Ack, Dialog, request_path, reversed_routes
-from engine.sip.events import Answered, OfferReceived, Provisional
+from engine.sip.events import Answered, InviteSent, OfferReceived, Provisional
 from engine.sip.message import Request, Response
 from engine.sip.modify import PendingOffer
 from engine.sip.negotiation import OfferState
@@ -91,11 +91,17 @@ class OutgoingInvite(Call):
         parse_uri(target)
         sender = self._call(target, now)
         if sender.is_resolving:
+            sender.on_sent = self._on_first_sent
             try:
                 sender.check()
             except ValueError:
                 sender.stop()
                 raise
+
+    @property
+    def is_resolving(self) -> bool:
+        """Nothing was sent yet: the next hop's name is being looked up; `InviteSent` follows, or `Failed`."""
+        return self._sender is not None and self._sender.is_resolving
 
     # What the owner may do.
 
@@ -110,6 +116,9 @@ class OutgoingInvite(Call):
             return
         self._wish = reason_header
         self._stop_calling(now)
+
+    def _on_first_sent(self, now: float) -> None:
+        self.stack.emit(InviteSent(self, now))
 
     # SenderUser: what becomes of the INVITE.
 

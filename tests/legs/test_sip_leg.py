@@ -106,6 +106,29 @@ async def test_a_refused_connection_is_503_at_once() -> None:
         assert (ended.failure.sip_status, ended.failure.trouble) == (503, Trouble.TRANSPORT)
 
 
+async def test_dv32_a_leg_says_trying_when_its_invite_leaves_not_while_a_name_is_looked_up() -> None:
+    async with open_pair() as (services, far):
+        leg, inbox = _leg(services, far.uri.replace("127.0.0.1", "localhost")), Inbox()
+        leg.start(inbox)
+        assert inbox.events == []
+        trying = await inbox.until(LegTrying)
+        assert trying.sip_call_id
+        (await far.incoming()).reject(far.now, 486)
+        far.endpoint.touch()
+        await inbox.until(LegEnded)
+        assert [type(event) for event in inbox.events] == [LegTrying, LegEnded]
+
+
+async def test_a_name_that_leads_nowhere_ends_the_leg_without_trying() -> None:
+    async with open_pair() as (services, _):
+        leg, inbox = _leg(services, "sip:bob@nowhere.invalid:5060"), Inbox()
+        leg.start(inbox)
+        ended = await inbox.until(LegEnded, within_s=15.0)
+        assert ended.failure is not None
+        assert (ended.failure.sip_status, ended.failure.phase) == (503, Phase.RESOLVING)
+        assert [type(event) for event in inbox.events] == [LegEnded]
+
+
 async def test_no_free_port_is_a_failure_of_ours_and_nothing_is_sent() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
