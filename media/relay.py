@@ -11,7 +11,10 @@ sources, header extensions and padding are left behind by that.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from media.audio import samples_in
 from media.codecs import PCMA, PCMU, CodecSpec, alaw_to_ulaw, ulaw_to_alaw
@@ -95,7 +98,7 @@ class Relay:
         self._sending = target.sending
         self._sending.step = samples_in(heard.ptime_ms, heard.codec.clock_rate_hz)
         self._observer = observer
-        self._types = _type_table(heard, said)
+        self._types = _type_table(_without_addresses(heard), _without_addresses(said))
         self._generation = -1
         self._sequence_shift = 0
         self._timestamp_shift = 0
@@ -169,6 +172,12 @@ class Relay:
         return is_early_days and (out_sequence - self._first) & 0xFFFF >= _OLD
 
 
+def _without_addresses(media: NegotiatedMedia) -> NegotiatedMedia:
+    """What calls between the same two gateways have in common."""
+    return replace(media, remote=None, remote_rtcp=None)
+
+
+@lru_cache(maxsize=256)
 def _type_table(heard: NegotiatedMedia, said: NegotiatedMedia) -> tuple[int, ...]:
     """What becomes of each second byte (marker and payload type), 256 entries.
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.sip.errors import ParseError
-from engine.sip.headers import Headers, to_lines
-from engine.sip.message import Request, Response, WrittenRequest
+from engine.sip.headers import to_lines
+from engine.sip.message import Request, Response, WrittenRequest, WrittenResponse
 from engine.sip.syntax import format_host, is_token, split_outside
 
 __all__ = ["REASON_PHRASES", "ack", "cancel", "error_response", "request", "response", "stamp_via"]
@@ -145,15 +145,18 @@ def response(
         echoed = _ECHOED_IN_100
     else:
         echoed = _ECHOED_IN_DIALOG if status < 300 else _ECHOED
-    headers = request.headers.select(echoed)
-    if source is not None:
-        _complete_via(headers, request, source)
+    headers = request.headers
+    completed: dict[str, str] = {}
+    if source is not None and (via := _completed_via(request, source)) is not None:
+        completed["via"] = via
     if to_tag and status != 100 and not request.to_tag:
-        headers.extend_first("To", f";tag={to_tag}")
-    for name, value in fields:
-        headers.add(name, value)
-    _add_body(headers, body, content_type)
-    return Response(status, reason, headers, body)
+        completed["to"] = f"{headers.get('to')}{_tag_of_ours(to_tag)}"
+    lines = headers.lines(echoed, completed)
+    lines += to_lines(fields)
+    if body and content_type:
+        lines += to_lines((("Content-Type", content_type),))
+    text = f"SIP/2.0 {status} {reason}\r\n{''.join(lines)}Content-Length: {len(body)}\r\n\r\n"
+    return WrittenResponse(status, reason, text.encode("utf-8", "surrogateescape") + body, body)
 
 
 def ack(invite: Request, final: Response, fields: Fields = ()) -> Request:
@@ -184,7 +187,9 @@ def error_response(
     headers = broken.headers.select(_ECHOED)
     try:
         if source is not None:
-            _complete_via(headers, broken, source)
+            via = _completed_via(broken, source)
+            if via is not None:
+                headers.echo_first("Via", via)
         has_tag = bool(broken.to_tag)
     except ParseError:
         # The Via or To is what cannot be read. Echoed as it came, the peer can still match the response.
@@ -216,15 +221,22 @@ def stamp_via(value: str, *, received: str | None, rport: int | None) -> str:
     return first + comma + others
 
 
-def _complete_via(headers: Headers, request: Request, source: tuple[str, int]) -> None:
+def _tag_of_ours(tag: str) -> str:
+    if not is_token(tag):
+        raise ValueError(f"tag {tag!r} is not a token")
+    return f";tag={tag}"
+
+
+def _completed_via(request: Request, source: tuple[str, int]) -> str | None:
+    """The first Via line as the response has to carry it; None: as it is."""
     via = request.top_via
     host, port = source
     wants_rport = via.wants_rport
     add_received = (wants_rport or via.host != host) and "received" not in via.params
-    if wants_rport or add_received:
-        raw = headers.get("via") or ""
-        stamped = stamp_via(raw, received=host if add_received else None, rport=port if wants_rport else None)
-        headers.echo_first("Via", stamped)
+    if not (wants_rport or add_received):
+        return None
+    raw = request.headers.get("via") or ""
+    return stamp_via(raw, received=host if add_received else None, rport=port if wants_rport else None)
 
 
 def _top_via_text(invite: Request) -> str:
@@ -239,15 +251,6 @@ def _like_invite(method: str, invite: Request, ids: list[str], fields: Fields) -
     lines += to_lines(fields)
     lines.append("Content-Length: 0\r\n\r\n")
     return WrittenRequest(method, invite.uri, "".join(lines).encode("utf-8", "surrogateescape"), b"")
-
-
-def _add_body(headers: Headers, body: bytes, content_type: str) -> None:
-    if body:
-        if content_type:
-            headers.add("Content-Type", content_type)
-        headers.add("Content-Length", str(len(body)))
-    else:
-        headers.add("Content-Length", "0")
 
 
 def _refuse_uri(uri: str) -> None:

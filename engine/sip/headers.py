@@ -7,7 +7,7 @@ space, which §25.1 allows before forwarding. What we add ourselves is checked: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from engine.sip.errors import ParseError
 from engine.sip.syntax import is_token, split_list
@@ -17,6 +17,7 @@ __all__ = ["MAX_HEADERS", "Headers", "canonical_name", "to_lines"]
 MAX_HEADERS = 256
 _MAX_LINES = 4 * MAX_HEADERS  # folded lines included
 _WHITE_SPACE = (" ", "\t")
+_AS_THEY_ARE: Mapping[str, str] = {}
 
 _COMPACT = {
     "a": "accept-contact",
@@ -220,14 +221,19 @@ class Headers:
         selected.first = {key: value for key, value in self.first.items() if key in keys}
         return selected
 
-    def lines(self, keys: frozenset[str]) -> list[str]:
-        """The lines of the fields `select` would give, each with its CRLF."""
-        return [f"{name}: {value}\r\n" for key, name, value in self._fields if key in keys]
+    def lines(self, keys: frozenset[str], first: Mapping[str, str] = _AS_THEY_ARE) -> list[str]:
+        """The lines of the fields `select` would give, each with its CRLF.
 
-    def extend(self, others: Headers) -> None:
-        """Append all fields of `others`, unchecked, see `select`."""
-        self._fields += others._fields
-        self.first = others.first | self.first
+        `first`: other values for the first field of a key; derived from received ones, unchecked.
+        """
+        if not first:
+            return [f"{name}: {value}\r\n" for key, name, value in self._fields if key in keys]
+        lines = []
+        left = dict(first)
+        for key, name, value in self._fields:
+            if key in keys:
+                lines.append(f"{name}: {left.pop(key, value)}\r\n")
+        return lines
 
     def echo(self, name: str, value: str) -> None:
         """Append a received value. ValueError on line ends only, see `select`."""

@@ -17,7 +17,15 @@ from engine.sip.headers import MAX_HEADERS, Headers
 from engine.sip.syntax import is_token, parse_number, remember
 from engine.sip.values import CSeq, SipUri, TelUri, Via, find_branch, parse_uri, top_of_list
 
-__all__ = ["MAX_MESSAGE_BYTES", "Message", "Request", "Response", "WrittenRequest", "parse_message"]
+__all__ = [
+    "MAX_MESSAGE_BYTES",
+    "Message",
+    "Request",
+    "Response",
+    "WrittenRequest",
+    "WrittenResponse",
+    "parse_message",
+]
 
 MAX_MESSAGE_BYTES = 65536
 _ONLY_ONCE = ("call-id", "cseq", "from", "to", "content-length", "max-forwards")
@@ -66,29 +74,6 @@ class Request(Message):
         return super().defect()
 
 
-class WrittenRequest(Request):
-    """A request of ours, which is its text: the fields are indexed only if somebody asks for them.
-
-    It waits for as long as its transaction does, thousands of them at a time: one object, not twenty.
-    """
-
-    __slots__ = ("_data",)
-
-    def __init__(self, method: str, uri: str, data: bytes, body: bytes) -> None:
-        self.method = method
-        self.uri = uri
-        self.body = body
-        self._data = data
-
-    @parsed
-    def headers(self) -> Headers:
-        head = self._data.partition(b"\r\n\r\n")[0]
-        return Headers.from_lines(head.decode("utf-8", "surrogateescape").split("\r\n")[1:])
-
-    def to_bytes(self) -> bytes:
-        return super().to_bytes() if "headers" in self.__dict__ else self._data
-
-
 class Response(Message):
     """A SIP response."""
 
@@ -104,6 +89,46 @@ class Response(Message):
     @property
     def start_line(self) -> str:
         return f"SIP/2.0 {self.status} {self.reason}"
+
+
+class _Written(Message):
+    """A message of ours, which is its text: the fields are indexed only if somebody asks for them."""
+
+    __slots__ = ()
+    _data: bytes
+
+    @parsed
+    def headers(self) -> Headers:
+        head = self._data.partition(b"\r\n\r\n")[0]
+        return Headers.from_lines(head.decode("utf-8", "surrogateescape").split("\r\n")[1:])
+
+    def to_bytes(self) -> bytes:
+        return super().to_bytes() if "headers" in self.__dict__ else self._data
+
+
+class WrittenRequest(_Written, Request):
+    """A request of ours. It waits for as long as its transaction does, with thousands of others: one object,
+    not twenty."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, method: str, uri: str, data: bytes, body: bytes) -> None:
+        self.method = method
+        self.uri = uri
+        self.body = body
+        self._data = data
+
+
+class WrittenResponse(_Written, Response):
+    """A response of ours."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, status: int, reason: str, data: bytes, body: bytes) -> None:
+        self.status = status
+        self.reason = reason
+        self.body = body
+        self._data = data
 
 
 def parse_message(data: bytes) -> Request | Response:
