@@ -140,3 +140,43 @@ async def test_a_socket_closed_by_an_earlier_packet_of_the_batch_is_not_read(out
     for transport in pair:
         transport.close()
     poller.close()
+
+
+async def hurry(inbox: Inbox, outside: socket.socket) -> EpollPoller:
+    """Send packets one behind the other until the poller stops waiting for each."""
+    poller = inbox.poller
+    assert isinstance(poller, EpollPoller)
+    for number in range(200):
+        outside.sendto(bytes([number]), ("127.0.0.1", inbox.transport.port))
+        await until(lambda: len(inbox.rtp) > number)  # noqa: B023 - awaited at once
+        if poller.looks_at_intervals:
+            return poller
+    raise AssertionError("200 packets in a row and each of them woke the poller")
+
+
+async def test_packets_that_come_fast_are_looked_for_at_intervals_and_none_is_missed(
+    outside: socket.socket,
+) -> None:
+    inbox = Inbox(EpollPoller)
+    poller = await hurry(inbox, outside)
+    fast = len(inbox.rtp)
+    for number in range(20):
+        outside.sendto(bytes([fast + number]), ("127.0.0.1", inbox.transport.port))
+    await until(lambda: len(inbox.rtp) == fast + 20)
+    await until(lambda: not poller.looks_at_intervals)
+    outside.sendto(bytes([fast + 20]), ("127.0.0.1", inbox.transport.port))
+    await until(lambda: len(inbox.rtp) == fast + 21)
+    assert [data[0] for data, _ in inbox.rtp] == list(range(fast + 21))
+    inbox.close()
+
+
+async def test_a_poller_closed_between_two_looks_leaves_no_timer_and_no_reader(
+    outside: socket.socket,
+) -> None:
+    inbox = Inbox(EpollPoller)
+    poller = await hurry(inbox, outside)
+    inbox.close()
+    inbox.close()
+    assert not poller.looks_at_intervals
+    scheduled = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+    assert [handle for handle in scheduled if not handle.cancelled() and "EpollPoller" in repr(handle)] == []
