@@ -147,6 +147,16 @@ async def test_a_machine_that_beeps_for_ever_does_not_keep_us_for_ever() -> None
 
 
 @in_virtual_time
+async def test_a_machine_that_speaks_on_after_its_beep_does_not_keep_us_for_ever() -> None:
+    async with on_the_phone(*talks()) as call:
+        result = await call.says_until_we_hang_up(VOICEMAIL, pause(0.3), *[GREETING] * 6)
+        assert_we_hung_up(result)
+        assert np.array_equal(call.callee.heard, as_heard(MESSAGE))
+        message_is_over_s = (len(VOICEMAIL) + len(MESSAGE)) / RATE_HZ
+        assert result.talk_s == pytest.approx(message_is_over_s + 10.0, abs=0.3)
+
+
+@in_virtual_time
 async def test_where_nobody_can_be_heard_the_message_is_left_all_the_same() -> None:
     async with on_the_phone(*talks(play=WELCOME)) as call:
         assert_we_hung_up(await call.says_until_we_hang_up(pause(1.0)))

@@ -13,7 +13,7 @@ from amd import ToneName, Verdict
 from amd.hearing import hear
 from engine.dial.outcome import DialStatus
 from engine.softphone import Answer, CallState, EarlyMedia, Tone, Voicemail, Wav
-from engine.softphone.spectrum import find
+from engine.softphone.spectrum import Found, find
 from media.audio import Pcm
 from tests.amd.sounds import corpus
 from tests.softphone.test_spectrum import write
@@ -23,7 +23,7 @@ from tests.support.live_amd import Listened, Network, listen_to
 from tests.support.phones import PhoneRack
 from tests.support.running_engine import running
 from tests.support.sipp import Sipp, SippBench
-from tests.support.spectrum import read_wav, tone_seconds
+from tests.support.spectrum import loudness_dbfs, read_wav, tone_seconds
 from tests.support.talking_sipp import callee_that_says, callee_that_says_before_the_answer
 
 pytestmark = pytest.mark.lab
@@ -166,7 +166,7 @@ SIT = np.concatenate([tone(913.8, seconds=0.276), tone(1370.6, seconds=0.276), t
 EARLY: dict[str, tuple[Pcm, ToneName]] = {
     "ringback": (tone(440, 480, seconds=7.0, on_off_s=(2.0, 4.0)), ToneName.RINGBACK),
     "busy": (tone(480, 620, seconds=4.0, on_off_s=(0.5, 0.5)), ToneName.BUSY),
-    "special-information": (np.concatenate([SIT, pause(1.0)]), ToneName.SIT),
+    "special-information": (np.concatenate([SIT, pause(0.6)] * 3), ToneName.SIT),
 }
 
 
@@ -189,11 +189,29 @@ async def test_tones_of_the_network_are_named_before_the_answer(
         )
         await finished(callees)
     for call, (name, (_, expected)) in zip(calls, EARLY.items(), strict=True):
-        assert call.tones == [expected], f"{name}:\n{call.describe()}"
+        assert set(call.tones) == {expected}, f"{name}:\n{call.describe()}"
         assert call.result.dial_status is DialStatus.COMPLETED
     assert ringing.tones == [ToneName.RINGBACK], ringing.describe()
     assert ringing.verdicts == []
     assert ringing.result.dial_status is DialStatus.NO_ANSWER
+
+
+def assert_holds_whole_message(recorded: Path) -> None:
+    """Every stretch of it stands where it belongs. One that a busy machine's jitter cut may be unlike."""
+    recording, rate_hz = read_wav(recorded)
+    assert rate_hz == RATE_HZ
+    size = RATE_HZ // 2
+    found: list[tuple[int, Found]] = []
+    for start in range(0, len(MESSAGE) - size + 1, size // 2):
+        piece = MESSAGE[start : start + size]
+        if loudness_dbfs(piece) > -40.0:
+            found.append((start, find(piece, recording, rate_hz)))
+    good = [(start / RATE_HZ, each.start_s) for start, each in found if each.similarity > 0.8]
+    assert len(found) - len(good) <= 2, found
+    began_s = good[0][1] - good[0][0]
+    for in_message_s, in_recording_s in good:
+        assert in_recording_s - in_message_s == pytest.approx(began_s, abs=0.15), found
+    assert len(recording) / RATE_HZ > began_s + len(MESSAGE) / RATE_HZ - 0.1, "to its end"
 
 
 # -- as a user runs it -----------------------------------------------------------------------------------
@@ -221,11 +239,7 @@ async def test_after_beep_leaves_the_whole_message_and_prints_what_is_heard_as_i
     assert finished.exit_code == 0, finished.err
     assert "hung up (engine)" in finished.out
     assert "dial_status=completed" in finished.out
-    recording, rate_hz = read_wav(recorded)
-    found = find(MESSAGE, recording, rate_hz)
-    assert found.similarity > 0.8, found
-    assert found.start_s >= 0.0
-    assert found.end_s <= len(recording) / rate_hz + 0.2, "to its end"
+    assert_holds_whole_message(recorded)
 
 
 async def test_a_person_gets_the_file_for_people_and_not_the_message(rack: PhoneRack, tmp_path: Path) -> None:
