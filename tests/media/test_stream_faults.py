@@ -270,4 +270,6 @@ async def test_whatever_arrives_a_bridged_recorded_and_watched_leg_lives(
     assert statistics.packets_received > 200
     assert statistics.malformed > 50
     assert b.statistics().packets_sent > 20
-    assert heard > 8000 * 0.02 * 20
+    assert heard > 0
+    assert missed > 0
+    assert heard + missed >= 40 * 160
