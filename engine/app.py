@@ -225,6 +225,7 @@ class Engine:
             last_port=last,
             capabilities=self._default_capabilities,
             rtp_timeout_s=media.silence_timeout_s or None,
+            in_band_dtmf=media.in_band_dtmf,
         )
 
     def _endpoint_config(self) -> EndpointConfig:

@@ -112,6 +112,8 @@ class MediaConfig(_Table, frozen=True):
     ptime_ms: int = 20
     silence_timeout_s: float = 0.0
     """A connected leg that sends no RTP for so long is hung up; 0 never does."""
+    in_band_dtmf: bool = False
+    """Hear and send digits as tones where no telephone-event was agreed (RFC 4733); otherwise by INFO."""
     ringback: str = "us"
     """What a caller hears while we ring: us, eu or uk."""
 

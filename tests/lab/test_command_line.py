@@ -130,3 +130,26 @@ async def test_a_second_sigterm_hangs_up_at_once(rack: PhoneRack, tmp_path: Path
     assert (await call.until(CallState.DISCONNECTED)).message.startswith("BYE ")
     assert (await (await bob.next_call()).until(CallState.DISCONNECTED)).message.startswith("BYE ")
     assert finished.exit_code == 0, finished.err
+
+
+async def test_a_number_goes_out_through_the_named_trunk(sipp: SippBench, tmp_path: Path) -> None:
+    carrier = await sipp.callee("callee_answers")
+    config = tmp_path / "engine.toml"
+    config.write_text(
+        '[sip]\nlisten = ["udp:127.0.0.1:0"]\n[media]\nports = ""\n'
+        '[[trunk]]\nname = "Other"\nuri = "sip:192.0.2.1"\n'
+        f'[[trunk]]\nname = "CarrierA"\nuri = "sip:127.0.0.1:{carrier.port}"\nfrom_domain = "example.com"\n'
+    )
+    finished = await run_engine(
+        "dial", "+15550100", "--config", str(config), "--trunk", "CarrierA", "--from", "+15550199",
+        "--time-limit", "0.5", "--json",
+    )  # fmt: skip
+    result = await carrier.finished()
+    result.assert_passed()
+    (invite,) = result.received("INVITE")
+    assert finished.exit_code == 0, finished.err
+    assert invite.first_line == f"INVITE sip:+15550100@127.0.0.1:{carrier.port} SIP/2.0"
+    assert "<sip:+15550199@example.com>" in invite.header("From")
+    unknown = await run_engine("dial", "+15550100", "--config", str(config), "--trunk", "Nobody", "--json")
+    assert (unknown.exit_code, unknown.result["dial_sip_status"]) == (1, 503)
+    assert unknown.result["dial_termination_reason"] == "no-route"
