@@ -21,6 +21,7 @@ from media.tones import DTMF_TONES, ToneSource
 
 __all__ = ["AudioSender"]
 
+_NOTHING = silence(0)
 _PAUSE_S = 0.2
 """A silence of ours after which audio begins anew: marker set, timestamps moved on (RFC 3551 §4.1)."""
 
@@ -54,7 +55,7 @@ class AudioSender:
         self._codec: Codec | None = None
         self._source: Source | None = None
         self._resampler: Resampler | None = None
-        self._pending: Pcm = silence(0)
+        self._pending: Pcm = _NOTHING
         self._packet_samples = self._step = 0
         self._timestamp = 0
         self._digits: deque[tuple[str, int, int]] = deque()
@@ -68,7 +69,7 @@ class AudioSender:
         before, self._media = self._media, media
         if before is None or before.codec != media.codec or before.fmtp != media.fmtp:
             self._codec = open_codec(media.codec, media.fmtp)
-            self._pending = silence(0)
+            self._pending = _NOTHING
             self._resampler = None
         self._packet_samples = samples_in(media.ptime_ms, media.codec.sample_rate_hz)
         self._step = samples_in(media.ptime_ms, media.codec.clock_rate_hz)
@@ -90,7 +91,7 @@ class AudioSender:
         self.stop(at)
         self._source = source
         self._resampler = None
-        self._pending = silence(0)
+        self._pending = _NOTHING
 
     def stop(self, at: float) -> None:
         if self._source is not None:
