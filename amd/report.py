@@ -1,21 +1,40 @@
-"""One HTML page: the figures of a corpus, and the picture of every error."""
+"""One HTML page: the figures of a corpus, and the picture of every error.
+
+    python -m amd.report [CORPUS] [--out build/amd-report.html]
+
+Every recording is judged by coefficients fitted without its source. Without CORPUS: `AMD_CORPUS`, else
+`../shared/amd-corpus` of the checkout.
+"""
 
 from __future__ import annotations
 
+import argparse
 import base64
 import html
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from amd.evaluate import LABELS, Judged, calibration, figures, figures_text, revisions, rules
+from amd.evaluate import (
+    LABELS,
+    Judged,
+    calibration,
+    figures,
+    figures_text,
+    held_out_models,
+    judge,
+    load_labels,
+    revisions,
+    rules,
+)
 from amd.files import read_audio
 from amd.plot import draw
 
-__all__ = ["write_report"]
+__all__ = ["main", "write_report"]
 
 _EDGES: Final = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
 _STYLE: Final = """
@@ -110,3 +129,26 @@ def _error(corpus: Path, judged: Judged) -> str:
     data = base64.b64encode(picture.getvalue()).decode()
     caption = f"{judged.item.file} ({judged.item.tier}, {judged.item.subtype}): {'; '.join(wrongs)}"
     return f"<h3>{html.escape(caption)}</h3><img alt='' src='data:image/png;base64,{data}'>"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line: 0; 1: there is no corpus."""
+    parser = argparse.ArgumentParser(prog="python -m amd.report", description=(__doc__ or "").split("\n")[0])
+    beside = Path(__file__).resolve().parents[2] / "shared" / "amd-corpus"
+    parser.add_argument("corpus", type=Path, nargs="?", default=Path(os.environ.get("AMD_CORPUS") or beside))
+    parser.add_argument("--out", type=Path, default=Path("build") / "amd-report.html")
+    arguments = parser.parse_args(argv)
+    if not (arguments.corpus / "labels.jsonl").is_file():
+        print(f"no labelled corpus at {arguments.corpus}: name one, or set AMD_CORPUS")
+        return 1
+    items = load_labels(arguments.corpus)
+    judged = judge(arguments.corpus, items, models=held_out_models(arguments.corpus, items))
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    write_report(arguments.out, arguments.corpus, judged, held_out=True)
+    print(figures_text(judged))
+    print(f"→ {arguments.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

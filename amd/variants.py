@@ -78,6 +78,8 @@ def opus(pcm: Pcm) -> Pcm:
 
 def noise(pcm: Pcm, level_dbov: float, seed: int, *, pink: bool = False) -> Pcm:
     """White or pink noise of `level_dbov` RMS over it."""
+    if len(pcm) == 0:
+        return pcm
     spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(max(len(pcm), 2)))
     if pink:
         spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1.0))

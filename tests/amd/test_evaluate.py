@@ -13,6 +13,7 @@ from amd.evaluate import BeepLabel, Item, Judged, calibration, figures, load_lab
 from amd.evaluate import main as evaluate
 from amd.hearing import hear
 from amd.model import FEATURES
+from amd.report import main as report
 from amd.train import fit_logistic, fold_of
 from amd.train import main as train
 from tests.amd.sounds import RATE, Pcm, joined, silence, tone, voice
@@ -89,6 +90,16 @@ def test_the_evaluation_writes_predictions_and_a_page_that_is_whole_in_itself(
     assert "Calibration" in text
     assert "http" not in text
     assert "human called machine" in capsys.readouterr().out
+
+
+def test_the_report_page_is_made_by_one_command_and_a_missing_corpus_is_named(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "build" / "page.html"
+    assert report([str(corpus), "--out", str(page)]) == 0
+    assert "<h2>Rules</h2>" in page.read_text()
+    assert report([str(tmp_path / "nowhere")]) == 1
+    assert "nowhere" in capsys.readouterr().out
 
 
 def item(label: str, *beeps: BeepLabel, accept: tuple[str, ...] = ()) -> Item:
