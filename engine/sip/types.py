@@ -205,7 +205,7 @@ class InviteParams(Struct, frozen=True, kw_only=True):
     from_: str
     """From as name-addr without tag, e.g. `"Alice" <sip:alice@example.com>`."""
     to: str | None = None
-    """To as name-addr without tag; None: `<target>`."""
+    """To as name-addr without tag; None: the target, without port and parameters about the way there."""
     body: Body | None = None
     """The offer; None: the callee makes it (delayed offer)."""
     headers: tuple[tuple[str, str], ...] = ()

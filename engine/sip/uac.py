@@ -27,7 +27,7 @@ from engine.sip.tables import State
 from engine.sip.targets import Targets
 from engine.sip.transactions import ServerTransaction
 from engine.sip.types import Body, EndCause, FailureKind, InviteParams, InviteState, Party
-from engine.sip.uri import parse_uri
+from engine.sip.uri import as_address, as_request_uri
 
 if TYPE_CHECKING:
     from engine.sip.stack import SipStack
@@ -64,7 +64,8 @@ class OutgoingInvite(Call):
         call_id = params.call_id or stack.new_call_id()
         super().__init__(stack, call_id, params.timers or stack.config.timers, InviteState.CALLING)
         self.params = params
-        to = params.to or f"<{params.target}>"
+        target = as_request_uri(params.target)
+        to = params.to or f"<{as_address(target)}>"
         self._tag = stack.new_tag()
         self._ids: Fields = (
             ("From", f"{params.from_};tag={self._tag}"),
@@ -87,9 +88,7 @@ class OutgoingInvite(Call):
 
     def start(self, now: float) -> None:
         """Send the INVITE. ValueError if the parameters do not make a message."""
-        target = self.params.target
-        parse_uri(target)
-        sender = self._call(target, now)
+        sender = self._call(as_request_uri(self.params.target), now)
         if sender.is_resolving:
             sender.on_sent = self._on_first_sent
             try:
@@ -321,7 +320,7 @@ class OutgoingInvite(Call):
     def _follow(self, response: Response, now: float) -> bool:
         """3xx: go on with the best new contact, if there is one."""
         if self._targets is None:
-            self._targets = Targets(self.params.target, self.params.max_redirects)
+            self._targets = Targets(as_request_uri(self.params.target), self.params.max_redirects)
         target = self._targets.redirect(response)
         if target is None:
             return False

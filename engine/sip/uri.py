@@ -15,7 +15,16 @@ import msgspec
 from engine.sip.errors import ParseError
 from engine.sip.syntax import NO_PARAMS, Params, format_host, is_host, is_token, parse_host_port, remember
 
-__all__ = ["SipUri", "TelUri", "escape_user", "make_sip_uri", "parse_uri", "unescape"]
+__all__ = [
+    "SipUri",
+    "TelUri",
+    "as_address",
+    "as_request_uri",
+    "escape_user",
+    "make_sip_uri",
+    "parse_uri",
+    "unescape",
+]
 
 _USER_SAFE = "-_.!~*'()&=+$,;?/"
 _NOT_IN_A_URI = frozenset([*map(chr, range(33)), "\x7f", "<", ">", '"'])
@@ -194,6 +203,7 @@ class TelUri(msgspec.Struct, frozen=True):
         return f"tel:{self.number}{self.params}"
 
 
+_NOT_IN_AN_ADDRESS = ("transport", "maddr", "ttl", "lr", "method")
 _TEL_DIGITS = frozenset("0123456789*#ABCDEFabcdef")
 _TEL_CHARACTERS = _TEL_DIGITS | frozenset("+-.()")
 
@@ -208,6 +218,36 @@ def parse_uri(text: str) -> SipUri | TelUri:
     if not is_token(scheme) or scheme == text:
         raise ParseError(f"no URI: {text[:80]!r}", field="URI")
     raise ParseError(f"URI scheme {scheme[:20]!r} is not supported", field="URI", status=416)
+
+
+@remember
+def as_request_uri(text: str) -> str:
+    """A URI without what a Request-URI must not have, headers and method (RFC 3261 §19.1.1, Table 1).
+
+    ParseError as `parse_uri`.
+    """
+    uri = parse_uri(text)
+    if isinstance(uri, TelUri) or not (uri.headers or "method" in uri.params):
+        return text
+    return str(uri.without_headers())
+
+
+@remember
+def as_address(text: str) -> str:
+    """A URI without what From and To must not have: port, headers, and how to get there (Table 1).
+
+    ParseError as `parse_uri`.
+    """
+    uri = parse_uri(text)
+    if isinstance(uri, TelUri):
+        return text
+    params = uri.params
+    for name in _NOT_IN_AN_ADDRESS:
+        if name in params:
+            params = params.without(name)
+    if uri.port is None and not uri.headers and params is uri.params:
+        return text
+    return str(msgspec.structs.replace(uri, port=None, params=params, headers=()))
 
 
 def make_sip_uri(user: str, host: str, port: int | None = None, *, transport: str | None = None) -> SipUri:

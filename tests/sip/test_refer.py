@@ -42,6 +42,20 @@ def test_our_refer_is_accepted_and_its_notifies_tell_how_it_goes() -> None:
     assert up.far.statuses("NOTIFY")[-1] == 481
 
 
+def test_of_two_refers_each_notify_finds_its_own_by_the_id() -> None:
+    """RFC 3515 §2.4.6: the id is the CSeq number of the REFER; without one it is the first."""
+    up = UpWithScript()
+    for _ in range(2):
+        up.call.refer(CAROL, up.wire.now)
+    up.wire.pump()
+    first, second = up.far.received("REFER")
+    notify(up, 1, b"SIP/2.0 486 Busy Here", "terminated", f";id={second.cseq.number}")
+    notify(up, 2, b"SIP/2.0 200 OK", "terminated", f";id={second.cseq.number}")
+    notify(up, 3, b"SIP/2.0 200 OK", "terminated", f";id={first.cseq.number}")
+    assert up.far.statuses("NOTIFY") == [200, 481, 200]
+    assert progress(up) == [(486, "Busy Here", True), (200, "OK", True)]
+
+
 def test_a_notify_may_overtake_the_202() -> None:
     up = UpWithScript()
     up.call.refer(CAROL, up.wire.now)

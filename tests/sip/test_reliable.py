@@ -14,7 +14,16 @@ from engine.sip.events import (
     OfferReceived,
     Provisional,
 )
-from engine.sip.types import FailureKind, InviteState, WrongState
+from engine.sip.stack import SipStack
+from engine.sip.types import (
+    Address,
+    FailureKind,
+    InviteState,
+    Listener,
+    StackConfig,
+    Transport,
+    WrongState,
+)
 from engine.sip.uas import IncomingInvite
 from tests.sip.scripted import Scripted
 from tests.support.wire import ANSWER, OFFER, Party, Wire, sdp, state_of
@@ -369,3 +378,17 @@ def test_a_prack_that_our_200_has_overtaken_is_answered_all_the_same() -> None:
     assert far.statuses("PRACK") == [200, 481]
     far.request("ACK", to_tag=far.answered()[-1].to_tag)
     assert bob.one(Confirmed)
+
+
+@pytest.mark.parametrize("random_bytes", [b"\x00", b"\xff"])
+def test_the_first_rseq_is_between_1_and_2_to_the_31_minus_1(random_bytes: bytes) -> None:
+    """RFC 3262 §3; zero would be no RSeq."""
+    listener = Listener(Transport.UDP, Address("192.0.2.2", 5060), Address("192.0.2.2", 5060))
+    wire = Wire()
+    bob = wire.add("192.0.2.2")
+    bob.stack = SipStack(StackConfig(listeners=(listener,)), lambda count: random_bytes * count)
+    far = Scripted(wire, bob)
+    far.request("INVITE", body=OFFER, fields=RELIABLE)
+    bob.incoming().ring(wire.now)
+    wire.pump()
+    assert 1 <= (far.answered()[-1].rseq or 0) < 2**31

@@ -390,6 +390,20 @@ def test_a_response_that_says_the_dialog_is_gone_ends_the_call(status: int) -> N
     up.wire.assert_silent()
 
 
+@pytest.mark.parametrize("method", ["INVITE", "INFO"])
+def test_a_408_ends_the_call_with_a_bye_for_the_peer_may_be_there(method: str) -> None:
+    """§12.2.1.2: the UAC terminates the dialog, and §15 says how."""
+    up = UpWithScript()
+    if method == "INVITE":
+        up.call.offer(sdp("hold"), up.wire.now)
+    else:
+        up.call.send_info(sdp("x"), up.wire.now)
+    up.wire.pump()
+    up.far.reply(408, up.far.last(method))
+    assert (up.alice.one(Ended).cause, up.alice.one(Ended).status) == (EndCause.DIALOG_LOST, 408)
+    assert up.far.received("BYE")
+
+
 @pytest.mark.parametrize("status", [400, 403, 415, 488, 500, 503, 603])
 def test_a_response_that_concerns_only_the_request_does_not(status: int) -> None:
     up = UpWithScript()

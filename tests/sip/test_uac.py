@@ -453,3 +453,22 @@ def test_the_callee_says_what_it_is_where_the_caller_does() -> None:
     wire.run(until=0.2)
     assert alice.requests("INVITE")[0].headers.get("User-Agent") == "one"
     assert bob.responses(200)[0].headers.get("Server") == "two"
+
+
+def test_what_table_1_forbids_is_left_out_of_request_uri_and_to() -> None:
+    """§19.1.1: headers and method in neither, port and the way there not in To; tel is left alone."""
+    wire, alice, far = calling()
+    hops = (Hop(Transport.UDP, Address("192.0.2.9", 5060)),)
+    for target, uri, to in (
+        (
+            "sip:bob@192.0.2.9:5070;transport=udp;user=phone?Subject=hi",
+            "sip:bob@192.0.2.9:5070;transport=udp;user=phone",
+            "<sip:bob@192.0.2.9;user=phone>",
+        ),
+        ("sip:bob@example.com", "sip:bob@example.com", "<sip:bob@example.com>"),
+        ("tel:+15550100;ext=7", "tel:+15550100;ext=7", "<tel:+15550100;ext=7>"),
+    ):
+        alice.invite(target, hops=hops)
+        wire.pump()
+        invite = far.last("INVITE")
+        assert (invite.uri, invite.headers.get("To")) == (uri, to)

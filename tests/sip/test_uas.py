@@ -67,7 +67,7 @@ def test_180_183_and_200_have_one_tag_and_our_contact() -> None:
     assert len({r.to_tag for r in responses[1:]}) == 1
     assert responses[2].sdp == sdp("early").data
     assert responses[2].reason == "Here It Comes"
-    assert responses[3].contacts[0].uri == "sip:192.0.2.2:5060"
+    assert [r.contacts[0].uri for r in responses[1:]] == ["sip:192.0.2.2:5060"] * 3
     assert responses[3].sdp == ANSWER.data
     assert responses[3].headers.get("X-Answer") == "1"
     assert "UPDATE" in responses[3].allow
