@@ -11,7 +11,15 @@ from engine.sip.message import Request, Response
 from engine.sip.types import Body
 from engine.sip.values import SessionExpires
 
-__all__ = ["body_of", "description_of", "min_se_of", "retry_after_of", "rseq_of", "session_expires_of"]
+__all__ = [
+    "body_of",
+    "description_of",
+    "expires_of",
+    "min_se_of",
+    "retry_after_of",
+    "rseq_of",
+    "session_expires_of",
+]
 
 
 def body_of(message: Request | Response) -> Body | None:
@@ -60,6 +68,14 @@ def min_se_of(message: Request | Response) -> int | None:
     """Min-SE in seconds."""
     try:
         return message.min_se_s
+    except ParseError:
+        return None
+
+
+def expires_of(request: Request) -> int | None:
+    """Expires in seconds; 0 counts as absent: nobody calls to be refused at once."""
+    try:
+        return request.expires_s or None
     except ParseError:
         return None
 

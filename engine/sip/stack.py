@@ -406,6 +406,8 @@ class SipStack:
         self.respond(transaction, 100, now)
         self._calls[call] = None
         self.add_dialog(call.dialog_of_call)
+        if "expires" in request.headers:
+            call.limit_ringing(now)
         self.emit(IncomingCall(call, request, description_of(request), flow, now))
 
 

@@ -264,7 +264,7 @@ class FailureKind(StrEnum):
     CANCELLED = "cancelled"
     """We hung up before an answer, or the answer came too late (reported as 487)."""
     CALLER_GONE = "caller-gone"
-    """Incoming: CANCEL or BYE from the caller before we answered."""
+    """Incoming: CANCEL or BYE from the caller before we answered, or its INVITE has expired."""
     REJECTED = "rejected"
     """Incoming: we refused it."""
 

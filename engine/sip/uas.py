@@ -15,7 +15,7 @@ from engine.sip.events import AnswerReceived, Confirmed
 from engine.sip.message import Request
 from engine.sip.modify import Acceptance, PendingOffer
 from engine.sip.negotiation import OfferState
-from engine.sip.reading import description_of
+from engine.sip.reading import description_of, expires_of
 from engine.sip.sender import Fields, check_fields
 from engine.sip.session import Call
 from engine.sip.timers import Timer
@@ -56,6 +56,7 @@ class IncomingInvite(Call):
 
     __slots__ = (
         "_acceptance",
+        "_expiry",
         "_has_described",
         "_held_answer",
         "_overtaken",
@@ -85,6 +86,7 @@ class IncomingInvite(Call):
         if body is not None:
             dialog.negotiation.offer_remotely(body)
         self._acceptance: Acceptance | None = None
+        self._expiry: Timer | None = None
         self._held_answer: tuple[Body | None, Fields] | None = None
         self._overtaken: int | None = None
         """RSeq of a provisional that our 200 has overtaken."""
@@ -95,6 +97,12 @@ class IncomingInvite(Call):
         self._has_described = False
         """Our answer or offer has gone out in a reliable provisional: SDP after it would be a new offer."""
         self._wish: str | None = None
+
+    def limit_ringing(self, now: float) -> None:
+        """§13.3.1: an INVITE with Expires gets 487 when it has expired without a final response."""
+        expires_s = expires_of(self.request)
+        if expires_s is not None:
+            self._expiry = self.stack.timers.at(now + expires_s, self._expire)
 
     # What the owner may do.
 
@@ -303,7 +311,14 @@ class IncomingInvite(Call):
             self._held_answer = None
             self._answer(*held, now)
 
+    def _expire(self, now: float) -> None:
+        if self.state is InviteState.PROCEEDING and not self._is_over:
+            self._refuse(FailureKind.CALLER_GONE, 487, "", now)
+
     def _stop_ringing(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
         if self._reminder is not None:
             self._reminder.cancel()
             self._reminder = None

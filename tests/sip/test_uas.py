@@ -332,6 +332,33 @@ def test_cancel_after_our_200_has_no_effect_but_its_own_200() -> None:
     assert not bob.of(Failed)
 
 
+def test_an_invite_that_expires_unanswered_gets_487() -> None:
+    """§13.3.1; some gateways say how long they will let it ring."""
+    wire, bob, far, call = invited(fields=(("Expires", "20"),))
+    call.ring(wire.now)
+    wire.run(until=19.9)
+    assert far.statuses() == [100, 180]
+    wire.run(until=20.1)
+    failure = bob.one(Failed).failure
+    assert (failure.kind, failure.status) == (FailureKind.CALLER_GONE, 487)
+    assert far.statuses()[:3] == [100, 180, 487]
+    wire.run()
+    wire.assert_silent()
+
+
+@pytest.mark.parametrize("expires", ["20", "0", "soon"])
+def test_expires_means_nothing_to_an_answered_call_or_if_it_makes_no_sense(expires: str) -> None:
+    wire, bob, far, call = invited(fields=(("Expires", expires),))
+    wire.run(until=10.0)
+    assert not bob.of(Failed)
+    call.answer(ANSWER, wire.now)
+    wire.pump()
+    ack(far)
+    wire.run(until=100.0)
+    assert state_of(call) is InviteState.ESTABLISHED
+    assert not bob.of(Ended)
+
+
 def test_cancel_for_nothing_gets_481() -> None:
     _, _, far = called()
     far.request("CANCEL")
