@@ -84,7 +84,7 @@ class LiveDetector:
     def _listen(self) -> None:
         self._stop_early()
         winner = self._dial.winner if self._dial is not None else None
-        if winner is None or winner.media is None or self._listener is not None:
+        if winner is None or winner.media is None:
             return
         leg = winner.id
         self._listener = _Listener(

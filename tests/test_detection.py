@@ -107,6 +107,16 @@ async def test_packets_lost_in_the_middle_of_a_beep_do_not_make_two_of_it(burst:
 
 
 @in_virtual_time
+async def test_losses_before_it_do_not_count_against_a_beep() -> None:
+    beep_at = (len(GREETING) + len(pause(0.4))) // 160
+    lost = [*range(20, 300, 20), *range(beep_at + 10, beep_at + 13)]
+    async with on_the_phone(LiveDetector().follow) as call:
+        await call.says(GREETING, pause(0.4), BEEP, pause(2.5), loses=lost)
+        assert call.callee.stream.statistics().lost == len(lost)
+        assert [beep.duration_ms for beep in call.beeps] == [pytest.approx(500, abs=40)]
+
+
+@in_virtual_time
 async def test_losses_move_nothing_in_time() -> None:
     beeps: list[Beep] = []
     for lost in ((), (30, 31, 80, 200, 201, 202)):
@@ -141,6 +151,15 @@ async def test_it_stops_listening_when_it_has_nothing_more_to_say() -> None:
         assert not call.callee.is_listened_to()
         await call.says(GREETING, BEEP, pause(1.0))
         assert len(call.events) == 1
+
+
+@in_virtual_time
+async def test_the_end_of_a_target_that_lost_ends_nothing() -> None:
+    async with on_the_phone(LiveDetector().follow, others=2) as call:
+        assert all(other.has_ended for other in call.others)
+        assert call.events == []
+        await call.says(HELLO, pause(3.0))
+        assert call.verdicts == [Verdict.HUMAN]
 
 
 @in_virtual_time
@@ -318,3 +337,42 @@ async def test_without_being_asked_nobody_listens_before_the_answer() -> None:
         assert not call.callee.is_listened_to()
         await call.says(EARLY["busy"][0])
         assert call.events == []
+
+
+@in_virtual_time
+async def test_a_tone_after_a_long_announcement_is_still_named() -> None:
+    async with on_the_phone(LiveDetector(early_media=True).follow, answers=False) as call:
+        await call.sends_early_media()
+        await call.says(GREETING, pause(24.0), EARLY["busy"][0])
+        assert [event.name for event in call.events if isinstance(event, Tone)] == [ToneName.BUSY]
+        assert len(call.events) == 1
+
+
+@in_virtual_time
+async def test_a_tone_after_the_answer_is_named_once() -> None:
+    async with on_the_phone(LiveDetector(early_media=True).follow, answers=False) as call:
+        await call.sends_early_media()
+        await call.says(pause(0.5))
+        await call.answers()
+        await call.says(EARLY["busy"][0])
+        assert [event.name for event in call.events if isinstance(event, Tone)] == [ToneName.BUSY]
+
+
+@in_virtual_time
+async def test_early_media_said_again_is_heard_once() -> None:
+    async with on_the_phone(LiveDetector(early_media=True).follow, answers=False) as call:
+        await call.sends_early_media()
+        await call.sends_early_media()
+        await call.says(EARLY["busy"][0])
+        assert [event.name for event in call.events if isinstance(event, Tone)] == [ToneName.BUSY]
+
+
+@in_virtual_time
+async def test_a_target_that_refuses_after_its_early_media_is_not_listened_to_any_more() -> None:
+    async with on_the_phone(LiveDetector(early_media=True).follow, answers=False, others=1) as call:
+        await call.sends_early_media()
+        assert call.callee.is_listened_to()
+        call.leg.refuse(486)
+        await settle()
+        assert not call.is_over
+        assert not call.callee.is_listened_to()

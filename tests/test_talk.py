@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from amd import Beep, GreetingEnded, Verdict
+from amd import Beep, Decision, Evidence, GreetingEnded, Rule, Verdict
 from engine.detection import LiveDetector
 from engine.dial.dial import Dial
 from engine.dial.leg import EndedBy
@@ -41,6 +41,10 @@ VOICEMAIL = np.concatenate([GREETING, pause(0.4), BEEP])
 def talks(*, play: Pcm | None = None, after_beep: Pcm | None = MESSAGE) -> list[Callable[[Dial], None]]:
     """A talk, and the detector it needs."""
     return [LiveDetector().follow, Talk(play=play, after_beep=after_beep).follow]
+
+
+def decided(verdict: Verdict) -> Decision:
+    return Decision(verdict, Rule.LONG_GREETING, 0.9, "words", Evidence(), 8000)
 
 
 def assert_we_hung_up(result: DialResult) -> None:
@@ -95,10 +99,33 @@ async def test_without_anything_to_say_the_call_goes_on_until_the_callee_hangs_u
 @in_virtual_time
 async def test_the_message_is_left_whole_right_after_the_beep() -> None:
     async with on_the_phone(*talks(play=WELCOME)) as call:
-        assert_we_hung_up(await call.says_until_we_hang_up(VOICEMAIL))
+        result = await call.says_until_we_hang_up(VOICEMAIL)
+        assert_we_hung_up(result)
+        assert result.talk_s == pytest.approx((len(VOICEMAIL) + len(MESSAGE)) / RATE_HZ + 0.5, abs=0.2)
         assert np.array_equal(call.callee.heard, as_heard(MESSAGE)), "the message and nothing else"
         beep_is_over_s = len(VOICEMAIL) / RATE_HZ
         assert beep_is_over_s < call.callee.first_heard_at < beep_is_over_s + 0.25
+
+
+@in_virtual_time
+async def test_after_a_short_message_we_hang_up_as_soon_as_the_machine_is_known_to_be_silent() -> None:
+    short = tone(700, seconds=0.4)
+    async with on_the_phone(*talks(after_beep=short)) as call:
+        result = await call.says_until_we_hang_up(VOICEMAIL)
+        assert_we_hung_up(result)
+        assert result.talk_s == pytest.approx(time_of(call, GreetingEnded) + 0.3, abs=0.05)
+        assert np.array_equal(call.callee.heard, as_heard(short))
+
+
+@in_virtual_time
+async def test_a_long_message_said_over_the_greeting_stops_and_is_left_after_it() -> None:
+    long = np.concatenate([MESSAGE, MESSAGE, MESSAGE])
+    async with on_the_phone(*talks(after_beep=long)) as call:
+        assert_we_hung_up(await call.says_until_we_hang_up(BEEP, pause(0.4), GREETING))
+        heard, message = call.callee.heard, as_heard(long)
+        stopped_s = time_of(call, GreetingEnded) - call.callee.first_heard_at
+        assert len(heard) - len(message) == pytest.approx(stopped_s * RATE_HZ, abs=800)
+        assert np.array_equal(heard[-len(message) :], message)
 
 
 @in_virtual_time
@@ -159,10 +186,12 @@ async def test_a_machine_that_speaks_on_after_its_beep_does_not_keep_us_for_ever
 @in_virtual_time
 async def test_where_nobody_can_be_heard_the_message_is_left_all_the_same() -> None:
     async with on_the_phone(*talks(play=WELCOME)) as call:
-        assert_we_hung_up(await call.says_until_we_hang_up(pause(1.0)))
+        result = await call.says_until_we_hang_up(pause(1.0))
+        assert_we_hung_up(result)
         assert call.verdicts == [Verdict.SILENCE]
         assert np.array_equal(call.callee.heard, as_heard(MESSAGE))
         assert call.callee.first_heard_at == pytest.approx(5.0 + 3.0, abs=0.1)
+        assert result.talk_s == pytest.approx(5.0 + 3.0 + len(MESSAGE) / RATE_HZ + 0.3, abs=0.2)
 
 
 @in_virtual_time
@@ -220,6 +249,56 @@ async def test_who_was_taken_for_a_person_and_beeps_gets_the_message_and_the_int
         begun = heard[: -len(message)]
         assert 0 < len(begun) < len(WELCOME)
         assert np.array_equal(begun, as_heard(WELCOME)[: len(begun)])
+
+
+@in_virtual_time
+async def test_who_speaks_late_but_is_a_person_is_spared_the_message() -> None:
+    async with on_the_phone(*talks(play=WELCOME)) as call:
+        assert_we_hung_up(await call.says_until_we_hang_up(pause(5.5), HELLO))
+        assert call.verdicts == [Verdict.SILENCE, Verdict.HUMAN]
+        assert np.array_equal(call.callee.heard, as_heard(WELCOME))
+
+
+@in_virtual_time
+async def test_a_person_who_speaks_during_the_message_hears_it_to_its_end() -> None:
+    async with on_the_phone(*talks(play=WELCOME)) as call:
+        assert_we_hung_up(await call.says_until_we_hang_up(pause(8.5), HELLO))
+        assert call.verdicts == [Verdict.SILENCE, Verdict.HUMAN]
+        assert np.array_equal(call.callee.heard, as_heard(MESSAGE))
+
+
+@in_virtual_time
+async def test_a_machine_hears_no_more_of_what_was_for_people() -> None:
+    async with on_the_phone(Talk(play=WELCOME, after_beep=MESSAGE).follow) as call:
+        await call.is_told(decided(Verdict.HUMAN))
+        await call.says(pause(1.0))
+        await call.is_told(decided(Verdict.MACHINE))
+        await call.says(pause(4.0))
+        assert len(call.callee.heard) == pytest.approx(RATE_HZ, abs=400)
+        assert not call.is_over
+
+
+@in_virtual_time
+async def test_a_machine_recognised_while_we_wait_is_waited_for_anew() -> None:
+    async with on_the_phone(Talk(after_beep=MESSAGE).follow) as call:
+        await call.is_told(decided(Verdict.SILENCE))
+        await call.says(pause(2.0))
+        await call.is_told(decided(Verdict.MACHINE))
+        await call.says(pause(4.0))
+        assert len(call.callee.heard) == 0
+        await call.is_told(GreetingEnded(8000, 24000))
+        assert_we_hung_up(await call.says_until_we_hang_up(pause(1.0)))
+        assert np.array_equal(call.callee.heard, as_heard(MESSAGE))
+
+
+@in_virtual_time
+async def test_a_machine_recognised_in_the_last_moment_stops_the_goodbye() -> None:
+    async with on_the_phone(Talk(play=tone(700, seconds=0.5), after_beep=MESSAGE).follow) as call:
+        await call.is_told(decided(Verdict.HUMAN))
+        await call.says(pause(0.7))
+        await call.is_told(decided(Verdict.MACHINE))
+        await call.says(pause(5.0))
+        assert not call.is_over
 
 
 @in_virtual_time

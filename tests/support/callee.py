@@ -34,7 +34,7 @@ from media.codecs import PCMU, open_codec
 from media.tones import Tone as ToneShape
 from media.tones import render
 from tests.media.far_side import FarSide, sdp
-from tests.support.legs import FakeLeg, FakeLegs
+from tests.support.legs import FakeLegs
 from tests.support.virtual_time import settle
 
 __all__ = [
@@ -164,10 +164,10 @@ class Callee:
 class PhoneCall:
     """A dial in progress whose first leg is a `Callee`."""
 
-    def __init__(self, dial: Dial, leg: FakeLeg, callee: Callee, task: asyncio.Task[DialResult]) -> None:
+    def __init__(self, dial: Dial, legs: FakeLegs, callee: Callee, task: asyncio.Task[DialResult]) -> None:
         """Use `on_the_phone`."""
         self.dial = dial
-        self.leg = leg
+        self.leg, *self.others = legs.made
         self.callee = callee
         self.happenings: list[Happening] = []
         self._task = task
@@ -177,6 +177,11 @@ class PhoneCall:
         """183 with SDP."""
         self.leg.early_media()
         self.leg.media = self.callee.stream
+        await settle()
+
+    async def is_told(self, event: AmdEvent) -> None:
+        """A detector says so."""
+        self.dial.post(DetectorFired(self.leg.id, asyncio.get_running_loop().time(), event))
         await settle()
 
     async def answers(self) -> None:
@@ -199,8 +204,9 @@ class PhoneCall:
 
     async def result(self) -> DialResult:
         """The callee hangs up, if nobody did so far."""
-        if not self.leg.has_ended:
-            self.leg.end()
+        for leg in (self.leg, *self.others):
+            if not leg.has_ended:
+                leg.end()
         return await self._task
 
     @property
@@ -233,21 +239,24 @@ async def on_the_phone(
     parent: ParentLeg | None = None,
     audio: CallerAudio | None = None,
     answers: bool = True,
+    others: int = 0,
 ) -> AsyncIterator[PhoneCall]:
-    """A dial to one callee, answered unless told otherwise; `followers` get it before it begins."""
+    """A dial to one callee, answered unless told otherwise; `followers` get it before it begins.
+
+    `others`: so many more targets, without audio.
+    """
     plane = MediaPlane()
     callee = Callee(plane.stream())
     legs = FakeLegs()
-    dial = Dial(
-        DialRequest(targets=(Target.sip("sip:bob@example.com"),)), legs=legs, parent=parent, audio=audio
-    )
+    names = ("bob", *(f"carol{i}" for i in range(others)))
+    targets = tuple(Target.sip(f"sip:{name}@example.com") for name in names)
+    dial = Dial(DialRequest(targets=targets), legs=legs, parent=parent, audio=audio)
     for follow in followers:
         follow(dial)
     task = asyncio.create_task(dial.run(), name="dial")
     await settle()
-    leg = legs[0]
-    leg.media = callee.stream
-    call = PhoneCall(dial, leg, callee, task)
+    legs[0].media = callee.stream
+    call = PhoneCall(dial, legs, callee, task)
     try:
         if answers:
             await call.answers()
