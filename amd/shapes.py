@@ -168,7 +168,7 @@ def _is_chirp(burst: Burst) -> bool:
 
 
 def _is_stepped(burst: Burst) -> bool:
-    wavers = burst.variance_hz2 > 12.0 or burst.purity < 0.95
+    wavers = burst.variance_hz2 > 12.0
     if burst.pieces < 4 and min(burst.frequencies_hz) < VOICED_BELOW_HZ and wavers:
         return False
     return (
