@@ -12,6 +12,7 @@ A second fork that answers gets ACK and BYE for its dialog only (§13.2.2.4).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from engine.sip.auth import Authenticator
@@ -240,6 +241,7 @@ class OutgoingInvite(Call):
         self.dialog = dialog
         self.state = InviteState.ESTABLISHED
         self._had_provisional = True
+        self._drop_changes(lambda each: each is not dialog, now)
         if self._session_timer is not None or session_expires_of(response) is not None:
             self.session_timer.on_success(response, now)
         negotiation = dialog.negotiation
@@ -468,11 +470,15 @@ class OutgoingInvite(Call):
         self.stack.remove_dialog(dialog)
         if self.dialog is dialog:
             self.dialog = next(iter(self._dialogs.values()), None)
+        self._drop_changes(lambda each: each is dialog, now)
+
+    def _drop_changes(self, is_lost: Callable[[Dialog], bool], now: float) -> None:
+        """Changes of the session under way in dialogs that will not be it; no other could begin before."""
         modification, pending = self._modification, self._pending_offer
-        if modification is not None and modification.dialog is dialog:
+        if modification is not None and is_lost(modification.dialog):
             self._modification = None
             modification.abandon(now)
-        if pending is not None and pending.dialog is dialog:
+        if pending is not None and is_lost(pending.dialog):
             self._pending_offer = None
             self._was_withdrawn = True
             pending.abandon(now)

@@ -392,3 +392,34 @@ def test_the_first_rseq_is_between_1_and_2_to_the_31_minus_1(random_bytes: bytes
     bob.incoming().ring(wire.now)
     wire.pump()
     assert 1 <= (far.answered()[-1].rseq or 0) < 2**31
+
+
+@pytest.mark.parametrize("is_theirs", [True, False])
+def test_a_change_in_a_fork_that_loses_does_not_keep_the_winner_from_changing(is_theirs: bool) -> None:
+    wire, alice, far = calling()
+    invite = far.last("INVITE")
+    far.reply(183, invite, tag="one", fields=(*rseq(1), ("Allow", "UPDATE")), body=ANSWER)
+    far.reply(200, far.last("PRACK"), tag="one")
+    call = alice.one(Provisional).call
+    if is_theirs:
+        far.request(
+            "UPDATE", call_id=invite.call_id, to_tag=invite.from_tag, from_tag="one", body=sdp("theirs")
+        )
+        assert alice.one(OfferReceived)
+    else:
+        call.update(sdp("change"), wire.now)
+        wire.pump()
+    far.reply(200, invite, tag="two", body=ANSWER)
+    if is_theirs:
+        assert far.statuses("UPDATE") == [487]
+        call.answer_offer(sdp("too late"), wire.now)
+    else:
+        far.reply(200, far.last("UPDATE"), tag="one", body=sdp("too late"))
+    assert call.can_offer
+    call.offer(sdp("change"), wire.now)
+    wire.pump()
+    far.reply(200, far.last("INVITE"), tag="two", body=sdp("changed"))
+    assert alice.one(AnswerReceived).body == sdp("changed")
+    call.hang_up(wire.now)
+    wire.run()
+    wire.assert_silent()

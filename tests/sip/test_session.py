@@ -198,6 +198,10 @@ def test_a_cancelled_reinvite_is_withdrawn() -> None:
     up.call.reject_offer(up.wire.now)
     assert up.far.statuses() == [100, 487]
     assert may_offer(up.call)
+    up.ask("INVITE", 2, body=sdp("hold"))
+    up.call.answer_offer(sdp("held"), up.wire.now)
+    with pytest.raises(WrongState):  # Now it has no excuse.
+        up.call.answer_offer(sdp("held"), up.wire.now)
 
 
 def test_hanging_up_ends_a_pending_reinvite_of_the_peer_with_487() -> None:
@@ -332,7 +336,10 @@ def test_a_request_with_a_lower_cseq_gets_500() -> None:
     up.ask("INFO", 5)
     up.ask("INFO", 4)
     up.ask("INFO", 5)
+    up.ask("BYE", 4)
     assert up.far.statuses("INFO") == [200, 500, 500]
+    assert up.far.statuses("BYE") == [500]
+    assert not up.alice.of(Ended)
 
 
 def test_an_info_package_nobody_has_offered_to_receive_gets_469() -> None:
