@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
@@ -13,7 +12,7 @@ from typing import cast
 import dns.message
 import pytest
 
-from tests.transport.recording import dead_port
+from tests.support.ports import free_port
 
 __all__ = ["Dnsmasq", "dnsmasq", "scripted_dns"]
 
@@ -51,7 +50,7 @@ async def dnsmasq(*options: str) -> AsyncIterator[Dnsmasq]:
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
-    port = dead_port(kind=socket.SOCK_STREAM).port
+    port = free_port()  # free for UDP and for TCP: dnsmasq wants both
     process = await asyncio.create_subprocess_exec(
         binary,
         "--keep-in-foreground",
