@@ -184,7 +184,7 @@ class Dialog:
             timers,
         )
         dialog.remote_cseq = request.cseq.number
-        target = target_of(request)
+        target = target_of(request) or _target_of_old_peer(request)
         if target is None:
             raise ParseError("missing or unusable", field="contact")
         dialog.remote_target = target
@@ -401,6 +401,14 @@ def _target_among(lines: list[str]) -> str | None:
     if not uri.isprintable():
         return None
     return str(parsed.without_headers()) if parsed.headers or "method" in parsed.params else uri
+
+
+def _target_of_old_peer(request: Request) -> str | None:
+    """RFC 2543 had no Contact in every INVITE: requests go to the From then."""
+    if "contact" in request.headers or request.top_via.has_magic_cookie:
+        return None
+    uri = request.from_.uri
+    return _target_in(f"<{uri}>")
 
 
 def reversed_routes(response: Response) -> tuple[str, ...]:

@@ -15,8 +15,11 @@ import sipmessage
 
 from engine.sip import build
 from engine.sip.errors import ParseError
+from engine.sip.events import IncomingCall
 from engine.sip.message import Request, Response, parse_message
 from engine.sip.multipart import split_multipart
+from engine.sip.stack import SipStack
+from engine.sip.types import Address, Flow, Listener, StackConfig, Transport
 
 FOLDER = Path(__file__).parent / "torture"
 
@@ -314,3 +317,45 @@ def test_rfc_5118_mixed_and_mapped_addresses_are_read() -> None:
     via = request("v6-mapped").top_via
     assert (via.host, via.received, via.rport) == ("::ffff:192.0.2.10", "::ffff:192.0.2.2", 7100)
     assert getattr(request("v6-abnf-bug").request_uri, "host", None) == "2001:db8:::192.0.2.1"
+
+
+FIRST_RESPONSE = {
+    # what cannot be read, in RFC 4475's order; the version; the scheme; the extension; the body
+    400: "clerr ncl scalar02 quotbal ltgtruri lwsruri lwsstart trws mismatch01 mismatch02 insuf multi01"
+    " mcl01",
+    505: "badvers",
+    416: "unkscm novelsc",
+    420: "bext01",
+    415: "invut",
+    # a dialog nobody knows
+    481: "wsinv v6-multiple-addresses v6-received-no-brackets",
+    # methods that are understood but not served here
+    405: "intmeth escnull esc02 dblreq mpart01 regbadct unksm2 regaut01 cparam01 cparam02 regescrt"
+    " v6-good v6-bad v6-port-ambiguous v6-port-unambiguous",
+    # a call, however odd: fields nobody needs are garbled, the caller is from 1999, it accepts no SDP
+    100: "esc01 longreq badinv01 escruri baddate sdp01 inv2543 v6-sdp v6-sdp-multiple v6-mapped",
+    200: "lwsdisp semiuri transports badaspec baddn badbranch zeromf v6-received-brackets v6-abnf-bug",
+    # responses to nothing
+    0: "unreason noreason scalarlg bigcode bcast",
+}
+EXPECTED_STATUS = {name: status for status, names in FIRST_RESPONSE.items() for name in names.split()}
+
+
+def test_every_message_has_its_response() -> None:
+    assert set(EXPECTED_STATUS) == set(EXPECTED)
+
+
+@pytest.mark.parametrize(("name", "status"), EXPECTED_STATUS.items())
+def test_the_stack_answers_as_the_rfc_wants(name: str, status: int) -> None:
+    here = Address("192.0.2.2", 5060)
+    stack = SipStack(StackConfig(listeners=(Listener(Transport.UDP, here, here),)), lambda n: b"x" * n)
+    stack.receive(read(name), Flow(Transport.UDP, here, Address("192.0.2.77", 5060)), 0.0)
+    sent = [transmit.data.split(b" ", 2)[1] for transmit in stack.transmits()]
+    assert sent == ([str(status).encode()] if status else [])
+    calls = [event for event in stack.events() if isinstance(event, IncomingCall)]
+    assert len(calls) == (status == 100)
+    for event in calls:
+        event.call.hang_up(1.0)
+    while (at := stack.timeout()) is not None:
+        stack.handle_timeout(at)
+    assert stack.describe() == ""

@@ -568,6 +568,22 @@ def test_an_old_peer_without_branch_is_matched_by_its_request() -> None:
     wire.assert_silent()
 
 
+def test_a_call_of_an_old_peer_without_contact_is_ended_where_its_from_says() -> None:
+    wire, bob, far = called()
+    fields = (("From", "<sip:far@192.0.2.9:5060;user=phone>"),)
+    via = "SIP/2.0/UDP 192.0.2.9:5060"
+    far.request("INVITE", via=via, body=OFFER, without=("Contact",), fields=fields)
+    bob.incoming().answer(ANSWER, wire.now)
+    wire.pump()
+    to_tag = far.answered()[-1].to_tag
+    far.request("ACK", via=via, to_tag=to_tag, without=("Contact",), fields=fields)
+    bob.incoming().hang_up(wire.now)
+    wire.pump()
+    assert far.last("BYE").uri == "sip:far@192.0.2.9:5060;user=phone"
+    far.request("INVITE", body=OFFER, call_id="call-2", without=("Contact",))
+    assert far.statuses()[-1] == 400
+
+
 def test_an_old_peers_cancel_and_ack_find_its_invite() -> None:
     wire, bob, far = called()
     via = "SIP/2.0/UDP 192.0.2.9:5060"
