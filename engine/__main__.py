@@ -1,8 +1,13 @@
 """`python -m engine`, the same as `dial-engine`."""
 
+import os
 import sys
 
-from engine.cli.main import main
+# numpy's BLAS would start a thread per core that spins for work; nothing here multiplies matrices. Read once,
+# when numpy is first imported, which no command does before this line.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from engine.cli.main import main  # noqa: E402
 
 __all__ = ["main"]
 
