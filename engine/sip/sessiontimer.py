@@ -96,7 +96,8 @@ class SessionTimer:
         else:
             interval_s = asked.delta_s
             if ours is not None and ours < interval_s:
-                interval_s = max(ours, min_se_of(request) or 0, LOWEST_MIN_SE_S)
+                # §9: shortened perhaps, never below Min-SE, and never made longer.
+                interval_s = min(interval_s, max(ours, min_se_of(request) or 0, LOWEST_MIN_SE_S))
             refresher = asked.refresher or ("uac" if peer_can_refresh else "uas")
         self._run(interval_s, refresher == "uas", now)
         value = ("Session-Expires", f"{interval_s};refresher={refresher}")

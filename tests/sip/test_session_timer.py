@@ -157,6 +157,8 @@ def test_the_callee_shortens_to_what_it_wants_but_not_below_min_se() -> None:
     assert accept(wire, bob, far, "1800") == "600;refresher=uac"
     wire, bob, far = called(session_expires_s=600)
     assert accept(wire, bob, far, "1800", fields=(("Min-SE", "900"),)) == "900;refresher=uac"
+    wire, bob, far = called(session_expires_s=600)
+    assert accept(wire, bob, far, "700", fields=(("Min-SE", "900"),)) == "700;refresher=uac"
 
 
 def test_the_callee_starts_a_timer_of_its_own_for_a_caller_without_one() -> None:
