@@ -156,7 +156,7 @@ class Modification:
         if status in DIALOG_ENDING:
             call.lose_dialog(status, now, say_bye=status == 408)
         elif self.is_refresh:
-            call.session_timer.refresh_failed(now)
+            call.session_timer.refresh_failed(status, now)
         else:
             retry_after_s = retry_after_of(response) if response is not None else None
             call.stack.emit(OfferRejected(call, status, reason, retry_after_s, now))

@@ -19,6 +19,7 @@ __all__ = ["LOWEST_MIN_SE_S", "SessionTimer"]
 LOWEST_MIN_SE_S = 90
 """RFC 4028 §4."""
 _WAIT_FOR_OTHER_S = 5.0
+_METHOD_UNKNOWN = (405, 501)
 _SHORTEST_S = 30
 """A peer that agrees to less than 90 s breaks the RFC; we follow it this far and no further."""
 
@@ -26,7 +27,15 @@ _SHORTEST_S = 30
 class SessionTimer:
     """The session timer of one call; off until both sides have agreed on an interval."""
 
-    __slots__ = ("_call", "_expiry", "_min_se_s", "_refresh", "interval_s", "is_refresher")
+    __slots__ = (
+        "_call",
+        "_expiry",
+        "_min_se_s",
+        "_refresh",
+        "_without_update",
+        "interval_s",
+        "is_refresher",
+    )
 
     def __init__(self, call: Call) -> None:
         self._call = call
@@ -34,6 +43,7 @@ class SessionTimer:
         """As agreed; None: off."""
         self.is_refresher = False
         self._min_se_s = max(call.stack.config.min_se_s, LOWEST_MIN_SE_S)
+        self._without_update = False
         self._refresh: Timer | None = None
         self._expiry: Timer | None = None
 
@@ -104,9 +114,15 @@ class SessionTimer:
         # §9: it must be required of a caller that has to refresh, and should be of any that knows of it.
         return (value, ("Require", "timer")) if refresher == "uac" or peer_can_refresh else (value,)
 
-    def refresh_failed(self, now: float) -> None:
-        """A refresh was refused without ending the dialog: once more in half of what is left (§10)."""
-        if self._expiry is not None and self._expiry.is_pending:
+    def refresh_failed(self, status: int, now: float) -> None:
+        """A refresh was refused without ending the dialog: once more in half of what is left (§10).
+
+        A peer that allows UPDATE and then does not know it gets a re-INVITE at once.
+        """
+        if status in _METHOD_UNKNOWN and not self._without_update:
+            self._without_update = True
+            self._do_refresh(now)
+        elif self._expiry is not None and self._expiry.is_pending:
             wait = max((self._expiry.deadline - now) / 2, 1.0)
             self._refresh = self._call.stack.timers.at(now + wait, self._do_refresh)
 
@@ -138,7 +154,7 @@ class SessionTimer:
         if not call.can_offer:
             # A change under way refreshes the session as well; if it does not succeed, we do.
             self._refresh = call.stack.timers.at(now + _WAIT_FOR_OTHER_S, self._do_refresh)
-        elif dialog.peer_allows("UPDATE"):
+        elif dialog.peer_allows("UPDATE") and not self._without_update:
             call.modify("UPDATE", None, now)
         elif dialog.negotiation.local is not None:
             call.modify("INVITE", dialog.negotiation.local, now)

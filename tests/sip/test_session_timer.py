@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from engine.sip.events import AnswerReceived, Ended, OfferReceived
 from engine.sip.types import EndCause, InviteState
 from tests.sip.scripted import Scripted
@@ -106,6 +108,23 @@ def test_a_refused_refresh_is_tried_again_and_then_the_session_expires() -> None
     far.reply(500, far.last("UPDATE"))
     wire.run(until=100.1)
     assert alice.of(Ended)
+
+
+@pytest.mark.parametrize("status", [405, 501])
+def test_a_peer_that_allows_update_and_does_not_know_it_gets_a_reinvite(status: int) -> None:
+    wire, alice, far = calling("90;refresher=uac", session_expires_s=90)
+    for round_ in (1, 2):
+        wire.run(until=45.0 * round_ + 0.1)
+        if round_ == 1:
+            far.reply(status, far.last("UPDATE"))
+            wire.pump()
+        refresh = far.last("INVITE")
+        assert refresh.cseq.number == round_ + 2
+        assert refresh.sdp == OFFER.data
+        far.reply(200, refresh, body=ANSWER, fields=(("Session-Expires", "90;refresher=uac"),))
+        wire.now = 45.0 * round_
+    assert len(far.received("UPDATE")) == 1
+    assert not alice.of(Ended)
 
 
 def test_a_refresh_that_meets_422_is_repeated_with_a_longer_interval() -> None:
