@@ -290,13 +290,15 @@ class Dialog:
 
     @property
     def reuses_flow(self) -> bool:
-        """WebSocket peers cannot be connected to (RFC 7118 §5); neither can anybody at `.invalid`."""
+        """WebSocket peers cannot be connected to (RFC 7118 §5); neither can anybody at `.invalid`, or at the
+        tel URI that a callee without usable Contact has left us with."""
         flow = self.flow
         if flow is None or self.route_set:
             return False
         if flow.transport is Transport.WS or flow.transport is Transport.WSS:
             return True
-        return ".invalid" in self.remote_target
+        target = self.remote_target
+        return ".invalid" in target or target[:3].lower() != "sip"
 
     def _remember_hops(self, hops: Sequence[Hop]) -> None:
         self._hops, self._hops_uri = hops, self.path()[2]

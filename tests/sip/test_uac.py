@@ -472,3 +472,15 @@ def test_what_table_1_forbids_is_left_out_of_request_uri_and_to() -> None:
         wire.pump()
         invite = far.last("INVITE")
         assert (invite.uri, invite.headers.get("To")) == (uri, to)
+
+
+def test_a_tel_call_whose_callee_has_no_usable_contact_is_ended_on_the_way_it_went() -> None:
+    wire, alice, far = calling()
+    call = alice.invite("tel:+15550100", route=("<sip:192.0.2.9;lr>",))
+    far.reply(200, body=ANSWER, fields=(("Contact", "<tel:+15550100>"),))
+    call.hang_up(wire.now)
+    wire.pump()
+    assert far.last("ACK").uri == far.last("BYE").uri == "tel:+15550100"
+    far.reply(200, far.last("BYE"))
+    wire.run()
+    wire.assert_silent()
