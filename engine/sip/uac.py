@@ -467,6 +467,8 @@ class OutgoingInvite(Call):
 
     def _drop_dialog(self, dialog: Dialog, now: float) -> None:
         del self._dialogs[dialog.remote_tag]
+        # A 2xx of this fork may still come: the BYE it gets must count on from what the fork has seen.
+        self._cseq = max(self._cseq, dialog.local_cseq)
         self.stack.remove_dialog(dialog)
         if self.dialog is dialog:
             self.dialog = next(iter(self._dialogs.values()), None)

@@ -196,6 +196,8 @@ class IncomingInvite(Call):
     def on_ack(self, dialog_or_transaction: object, ack: Request, now: float) -> None:
         """Of our 2xx; by the dialog, or by the transaction from peers without magic cookie."""
         acceptance = self._acceptance
+        if ack.to_tag and ack.to_tag != self._transaction.to_tag:
+            return  # Of another fork's response: a proxy without a mind sends it to all (§17.1.1.3).
         if acceptance is not None and ack.cseq.number == acceptance.cseq:
             self._acceptance = None
             acceptance.acknowledged(ack, now)
