@@ -96,12 +96,15 @@ class MediaPlane:
             stream.close()
         if self._finishing:
             await asyncio.wait(self._finishing)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self.poller.close()
 
     @property
     def is_keeping_house(self) -> bool:
-        """Whether the housekeeping timer runs: while any stream has an agreement."""
-        return self._timer is not None
+        """Whether streams are looked after: while any of them has an agreement."""
+        return len(self._rounds) > 0
 
     # -- for the streams --------------------------------------------------------------------------------
 
@@ -112,12 +115,9 @@ class MediaPlane:
             self._timer = self._loop.call_later(_HOUSEKEEPING_S, self._housekeeping)
 
     def forget(self, stream: MediaStream) -> None:
-        """The stream closed."""
+        """The stream closed. The timer runs out by itself: the next call needs it again."""
         self.streams.discard(stream)
         self._rounds.remove(stream)
-        if not self._rounds and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def report(self, what: str, error: BaseException) -> None:
         """A bug or a failure that must not stop the audio goes to the loop's exception handler."""
@@ -138,6 +138,9 @@ class MediaPlane:
     def _housekeeping(self) -> None:
         """One timer for all streams; each is looked at when it asked for it, or once it may have fallen
         silent."""
+        if not self._rounds:
+            self._timer = None
+            return
         self._timer = self._loop.call_later(_HOUSEKEEPING_S, self._housekeeping)
         now = time.monotonic()
         config = self.config

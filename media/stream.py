@@ -155,7 +155,7 @@ class MediaStream:
             relatch_after_s=plane.config.relatch_after_s,
         )
         self._port.sink = self.observe
-        self._sender = AudioSender(self._port, self._source_ended)
+        self._sender: AudioSender | None = None
         self._receiver: AudioReceiver | None = None
         self._listeners: list[_Listener] = []
         self._recordings: list[Recording] = []
@@ -190,8 +190,17 @@ class MediaStream:
 
     @property
     def sender(self) -> AudioSender:
-        """The stream's own voice; for bridges."""
-        return self._sender
+        """The stream's own voice, made when it is first needed; for bridges."""
+        sender = self._sender
+        if sender is None:
+            sender = self._sender = AudioSender(self._port, self._source_ended)
+            if self._agreed is not None:
+                sender.configure(self._agreed)
+        return sender
+
+    @property
+    def _is_speaking(self) -> bool:
+        return self._sender is not None and self._sender.is_busy
 
     @property
     def negotiated(self) -> NegotiatedMedia | None:
@@ -251,9 +260,10 @@ class MediaStream:
         self._agreed = media
         now = time.monotonic()
         self._port.configure(media, now)
-        self._sender.configure(media)
+        if self._sender is not None:
+            self._sender.configure(media)
         self._receiver = None
-        self._digits_in = DtmfReceiver(media.codec.clock_rate_hz)
+        self._digits_in = None
         self._digit_pending = False
         listens_for_tones = self._plane.config.in_band_dtmf and media.dtmf_receive_payload_type is None
         self._tone_detector = ToneDetector(media.codec.sample_rate_hz) if listens_for_tones else None
@@ -272,10 +282,8 @@ class MediaStream:
         elif self._receiver is None:
             self._receiver = AudioReceiver(media)
         self._port.is_watched = self._receiver is not None or self._digit_pending
-        self._port.is_taken = self._sender.is_busy
-        needs_clock = (
-            not self._closed and media is not None and (self._receiver is not None or self._sender.is_busy)
-        )
+        self._port.is_taken = is_speaking = self._is_speaking
+        needs_clock = not self._closed and media is not None and (self._receiver is not None or is_speaking)
         if needs_clock != self._clock_running:
             self._clock_running = needs_clock
             if needs_clock:
@@ -293,12 +301,12 @@ class MediaStream:
         """
         if self._closed:
             return
-        self._sender.play(source, time.monotonic())
+        self.sender.play(source, time.monotonic())
         self._changed()
 
     def stop_playing(self) -> None:
         """Within one packet time. Nothing playing: nothing happens."""
-        self._sender.stop(time.monotonic())
+        self.sender.stop(time.monotonic())
         self._changed()
 
     def send_dtmf(self, digits: str, *, duration_ms: int = 120, gap_ms: int = 80) -> None:
@@ -317,7 +325,7 @@ class MediaStream:
             media.dtmf_send_payload_type is not None or self._plane.config.in_band_dtmf
         )
         if media is not None and has_way and media.can_send:
-            self._sender.send_digits(digits, duration_ms, gap_ms)
+            self.sender.send_digits(digits, duration_ms, gap_ms)
             self._changed()
             return
         now = time.monotonic()
@@ -396,8 +404,10 @@ class MediaStream:
             self._receiver.push(payload_type, sequence, timestamp, bytes(buffer[start:end]), at, generation)
 
     def _event_packet(self, payload: bytearray, timestamp: int, at: float) -> None:
-        if self._digits_in is None or len(payload) < 2 or payload[0] >= len(DIGITS):
+        if self._agreed is None or len(payload) < 2 or payload[0] >= len(DIGITS):
             return
+        if self._digits_in is None:
+            self._digits_in = DtmfReceiver(self._agreed.codec.clock_rate_hz)
         # Until its end is seen, audio has to be looked at as well: it tells that the end was lost.
         self._digit_pending = not payload[1] & 0x80
         self._port.is_watched = self._digit_pending or self._receiver is not None
@@ -429,16 +439,16 @@ class MediaStream:
                     self._emit(DtmfReceived(digit.digit, round(digit.duration_ms), DtmfMethod.IN_BAND, at))
             if self._bridge_decodes and self.joint is not None:
                 self.joint.heard(self, pcm, at)
-        if self._sender.is_busy and not self._say(at):
+        if self._is_speaking and not self._say(at):
             self._changed()
 
     def _say(self, at: float) -> bool:
         """One packet time of our own voice; False if that was the last."""
         try:
-            return self._sender.tick(at)
+            return self.sender.tick(at)
         except Exception as error:  # noqa: BLE001 - the source's bug; who waits for its end must hear of it
             self._plane.report("a source failed and is not played any further", error)
-            self._sender.give_up(at)
+            self.sender.give_up(at)
             return False
 
     def housekeeping(self, now: float, rtp_timeout_s: float | None, *, rtcp: bool) -> float:
@@ -451,7 +461,7 @@ class MediaStream:
             wait_s = min(wait_s, self._port.report_if_due(now))
         if media.can_send:
             if now - self._port.sending.last_at > _KEEPALIVE_S:
-                self._sender.say_silence(now)
+                self.sender.say_silence(now)
             wait_s = min(wait_s, max(0.0, self._port.sending.last_at + _KEEPALIVE_S - now))
         if not media.can_receive:
             self._silent_since = now
@@ -500,7 +510,8 @@ class MediaStream:
         self._closed = True
         if self.joint is not None:
             self.joint.close()
-        self._sender.close(now)
+        if self._sender is not None:
+            self._sender.close(now)
         for recording in self._recordings:
             self._plane.finish(recording)
         self._listeners.clear()

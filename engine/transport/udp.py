@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import socket
 import sys
 from collections import deque
@@ -20,6 +21,7 @@ from engine.transport.link import Counters, LinkUser
 __all__ = ["UdpLink"]
 
 _BATCH = 64  # datagrams per turn of the loop: others get their turn after about a millisecond
+_BUSY_S = 0.0003  # a socket that is ready again within this time is busy
 _MAX_DATAGRAM = 65536
 _SOCKET_BUFFER = 4 * 1024 * 1024
 _SO_RCVBUFFORCE = 33
@@ -36,6 +38,7 @@ class UdpLink:
     __slots__ = (
         "_bound",
         "_buffer",
+        "_busy_until",
         "_counters",
         "_flows",
         "_loop",
@@ -63,6 +66,7 @@ class UdpLink:
         self._view = memoryview(self._buffer)
         self._flows: dict[tuple[str, int], Flow] = {}
         self._queue: deque[tuple[bytes, Flow]] = deque()
+        self._busy_until = -math.inf
         loop.add_reader(sock, self._read)
 
     @classmethod
@@ -118,9 +122,13 @@ class UdpLink:
         return f"{len(self._queue)} datagrams wait on {self._bound}" if self._queue else ""
 
     def _read(self) -> None:
+        """One datagram where they come one by one, all there are from a socket that is ready again at once.
+
+        To find a socket empty costs as much as a datagram; what is left makes the loop call again.
+        """
         receive = self._socket.recvfrom_into
         user = self._user
-        for count in range(_BATCH):
+        for count in range(_BATCH if self._loop.time() < self._busy_until else 1):
             try:
                 size, peer = receive(self._buffer)
             except BlockingIOError:
@@ -137,6 +145,7 @@ class UdpLink:
             if self._socket.fileno() < 0:  # the user closed us
                 return
         user.batch_ended()
+        self._busy_until = self._loop.time() + _BUSY_S
 
     def _flow_of(self, peer: tuple[str, int]) -> Flow:
         flow = self._flows.get(peer)
