@@ -11,9 +11,9 @@ endpoint (legs, dials, their timers) lives through the same loss, delay, duplica
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from itertools import count
 
 from msgspec import structs
 
@@ -29,8 +29,7 @@ from engine.transport.resolver import Resolver
 __all__ = ["Carried", "LoopFate", "LoopWire", "WireDns", "WireEndpoint", "lossy"]
 
 _PORT = 5060
-_STEP_S = 1e-9
-"""Between messages due at the same moment: the heap of a loop keeps no order among equals."""
+_ROUNDING = 1e-6
 
 
 class Carried:
@@ -81,7 +80,8 @@ def _perfect(now: float) -> Sequence[float]:
 class LoopWire:
     """The network between endpoints of one running loop. What it does to messages is up to its fate."""
 
-    def __init__(self, fate: LoopFate = _perfect, *, seed: int = 1) -> None:
+    def __init__(self, fate: LoopFate = _perfect, *, batch_s: float = 0.001, seed: int = 1) -> None:
+        """What reaches an endpoint within `batch_s` it reads in one batch, in the order of sending."""
         self.log: list[Carried] = []
         self.refuses: set[str] = set()
         """Hosts from which ICMP says that nobody listens there; any other unknown host is silent."""
@@ -91,7 +91,8 @@ class LoopWire:
         self.endpoints: dict[str, WireEndpoint] = {}
         self._fate = fate
         self._seed = seed
-        self._serial = count()
+        self._batch_s = batch_s
+        self._batches: dict[tuple[str, int], list[tuple[bytes, Flow]]] = {}
         self._loop = asyncio.get_running_loop()
 
     async def endpoint(
@@ -121,13 +122,22 @@ class LoopWire:
             self.log.append(Carried(now, sender.host, receiver, data, delays))
             arrived_over = Flow(flow.transport, Address(receiver, _PORT), flow.local)
             for delay in delays:
-                at = now + delay + next(self._serial) * _STEP_S
-                self._loop.call_at(at, self._arrive, receiver, data, arrived_over)
+                self._put(receiver, now + delay, data, arrived_over)
 
-    def _arrive(self, host: str, data: bytes, flow: Flow) -> None:
-        receiver = self.endpoints.get(host)
+    def _put(self, host: str, at: float, data: bytes, flow: Flow) -> None:
+        key = (host, math.ceil(at / self._batch_s - _ROUNDING))
+        batch = self._batches.get(key)
+        if batch is None:
+            batch = self._batches[key] = []
+            self._loop.call_at(key[1] * self._batch_s, self._arrive, key)
+        batch.append((data, flow))
+
+    def _arrive(self, key: tuple[str, int]) -> None:
+        batch = self._batches.pop(key)
+        receiver = self.endpoints.get(key[0])
         if receiver is not None:
-            receiver.message_received(data, flow)
+            for data, flow in batch:
+                receiver.message_received(data, flow)
             receiver.batch_ended()
 
     def ladder(self) -> str:
