@@ -1,8 +1,8 @@
 """SipEndpoint: the asyncio shell around the SIP core. The only place with sockets and a timer for SIP.
 
 Sockets are read in batches; after each batch the core is pumped once: send what is pending, hand out what
-happened, re-arm the one timer. Whoever calls a method of a call object says `touch()` afterwards; any number
-of touches in one turn of the loop cost one pump.
+happened, re-arm the one timer. Whoever calls a method of a call object says `touch()` afterwards: what is to
+be sent leaves at once, what happened is told by a pump of its own in the loop's next turn.
 """
 
 from __future__ import annotations
@@ -185,9 +185,20 @@ class SipEndpoint:
         return call
 
     def touch(self) -> None:
-        """After methods of call objects: what they put into the core leaves in this turn of the loop."""
-        if self._touched is None and not self._is_pumping:
+        """After methods of call objects: what they put into the core leaves now; events come a turn later,
+        so that nobody hears of his own doing while he is at it."""
+        if self._is_pumping:
+            return
+        stack = self._stack
+        self._is_pumping = True  # a failure of a send is the pump's
+        try:
+            for data, flow in stack.transmits():
+                self._send(data, flow)
+        finally:
+            self._is_pumping = False
+        if self._touched is None and (stack.has_output or self._failures):
             self._touched = self._loop.call_soon(self._pump)
+        self._arm(stack.timeout())
 
     def add_tracer(self, tracer: Tracer) -> None:
         """Let `tracer` see every message from now on (SIP ladders, captures)."""

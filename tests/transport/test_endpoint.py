@@ -54,6 +54,22 @@ async def test_a_call_is_answered_and_hung_up(host: str, transport: Transport) -
         assert alice.endpoint.counters.messages_in == len(alice.received("")) >= 2
 
 
+async def test_what_a_touch_sends_leaves_at_once_and_what_happened_is_told_a_turn_later() -> None:
+    async with phone(V4) as alice, phone(V4) as bob:
+        answered, unsendable = Owner(), Owner()
+        call = alice.endpoint.invite(invitation(bob.hop(UDP)), answered)
+        assert alice.endpoint.counters.messages_out == 1
+        alice.endpoint.invite(invitation(Hop(UDP, Address("::1", 5999))), unsendable)
+        assert unsendable.events == []
+        await unsendable.hears(Failed)
+        await answered.hears(Answered)
+        sent = alice.endpoint.counters.messages_out
+        alice.hang_up(call)
+        assert alice.endpoint.counters.messages_out == sent + 1
+        assert not any(isinstance(event, Ended) for event in answered.events)
+        await answered.hears(Ended)
+
+
 @pytest.mark.parametrize(("wildcard", "loopback"), [("0.0.0.0", V4), ("::", V6)])
 @pytest.mark.parametrize("transport", [UDP, TCP])
 async def test_an_endpoint_on_every_interface_calls_and_is_called(
