@@ -7,7 +7,7 @@ import sys
 # when numpy is first imported, which no command does before this line.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from engine.cli.main import main  # noqa: E402
+from engine.cli.main import main
 
 __all__ = ["main"]
 
