@@ -25,7 +25,7 @@ from engine.dial.outcome import DialStatus
 from engine.dial.request import DialRequest, Target
 from engine.errors import ConfigError, Overloaded
 from engine.sip.events import Answered, Ended, Failed, IncomingCall, Provisional
-from engine.sip.types import Body, Failure
+from engine.sip.types import Body, Failure, InviteParams
 from tests.legs.support import FarSide, sdp
 
 NUMBER = "5550100"
@@ -186,6 +186,20 @@ async def test_dv34_a_caller_who_cancels_takes_every_callee_with_it() -> None:
         caller.endpoint.touch()
         await callee.until(Failed)
         assert (await caller.until(Failed)).failure.status == 487
+
+
+async def test_a_loop_through_a_pbx_ends_because_max_forwards_goes_on_counting() -> None:
+    async with _engine(lambda callee: _config(callee.uri, answer_on_bridge=True)) as parts:
+        _, caller, callee, number = parts
+        params = InviteParams(
+            target=number, from_="<sip:+15550111@127.0.0.1>", body=sdp(40000), max_forwards=7
+        )
+        caller.endpoint.invite(params, caller)
+        leg = await callee.incoming()
+        assert leg.request.max_forwards == 6
+        leg.reject(callee.now, 486)
+        callee.endpoint.touch()
+        await caller.until(Failed)
 
 
 async def test_drain_refuses_new_calls_and_waits_for_those_in_progress() -> None:

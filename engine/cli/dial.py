@@ -123,7 +123,7 @@ async def _dial(arguments: argparse.Namespace) -> int:
         dial = _start(engine, request)
         dial.observe(LiveLines(dial, loop.time(), sys.stderr if arguments.json else sys.stdout))
         if arguments.amd or arguments.after_beep:
-            LiveDetector().follow(dial)
+            LiveDetector(early_media=True).follow(dial)
         talk.follow(dial)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, dial.hang_up)

@@ -109,6 +109,8 @@ class CallLeg:
 
     def _answer_offer(self, event: OfferReceived) -> None:
         call, stream, now = event.call, self._stream, event.at
+        if not call.has_pending_offer:
+            return  # withdrawn before we came to it: what was agreed before still stands
         if stream is None:
             call.reject_offer(now, _NOT_ACCEPTABLE)
             self._services.endpoint.touch()

@@ -36,8 +36,10 @@ class SipLegFactory:
 
     def legs_for(self, target: Target, request: DialRequest, parent: ParentLeg | None) -> Sequence[Leg]:
         """The legs that ring for one target; what cannot be routed is one leg that fails at once (DV-25)."""
-        caller = parent.identity if isinstance(parent, InboundLeg) else None
-        routed = self._router.route(target, request, caller)
+        if isinstance(parent, InboundLeg):
+            routed = self._router.route(target, request, parent.identity, max(0, parent.max_forwards - 1))
+        else:
+            routed = self._router.route(target, request, None)
         if isinstance(routed, LegFailure):
             return (UnroutedLeg(new_call_sid(), routed, self._services.endpoint.now),)
         return [

@@ -36,6 +36,7 @@ class InboundLeg(CallLeg):
         "_invite",
         "_is_delayed",
         "identity",
+        "max_forwards",
     )
 
     def __init__(
@@ -57,6 +58,8 @@ class InboundLeg(CallLeg):
         self._has_early_media = False
         self._invite: IncomingInvite = incoming.call
         self.identity = identity_of(incoming.request)
+        self.max_forwards = incoming.request.max_forwards
+        """Hops the caller's INVITE may still make; ours for this caller may make one less (RFC 7332)."""
         self._call = incoming.call
         offer = sdp_of(incoming.body)
         stream = services.media.stream(capabilities, label=leg_id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from engine.dial.failure import LegFailure
 from engine.dial.identity import CallerIdentity, present
@@ -46,9 +46,27 @@ class Router:
         self._own_host = own_host
 
     def route(
+        self,
+        target: Target,
+        request: DialRequest,
+        caller: CallerIdentity | None,
+        max_forwards: int | None = None,
+    ) -> Sequence[Branch] | LegFailure:
+        """All branches of one target, or why it cannot be reached (DV-25).
+
+        `max_forwards`: what the caller's INVITE leaves for ours; a loop through a PBX ends (RFC 7332).
+        """
+        routed = self._route(target, request, caller)
+        if max_forwards is None or isinstance(routed, LegFailure):
+            return routed
+        return [
+            structs.replace(branch, params=structs.replace(branch.params, max_forwards=max_forwards))
+            for branch in routed
+        ]
+
+    def _route(
         self, target: Target, request: DialRequest, caller: CallerIdentity | None
     ) -> Sequence[Branch] | LegFailure:
-        """All branches of one target, or why it cannot be reached (DV-25)."""
         match target.type:
             case TargetType.PHONE:
                 trunk = self._trunks.choose(target.trunk)

@@ -21,6 +21,8 @@ Pcm = NDArray[np.int16]
 _LOBE_HZ = 40.0
 """A tone's energy is taken this far to either side of its peak: window leakage, companding, drift."""
 _SILENT_DBFS = -120.0
+_RECOGNISABLE = 0.4
+"""Correlation of a half second with a frame missing; unrelated speech stays below 0.3."""
 
 
 class Heard(Struct, frozen=True):
@@ -106,7 +108,10 @@ class Found(Struct, frozen=True):
     start_s: float
     end_s: float
     similarity: float
-    """1.0: every half second of it is there, in order, sample for sample; 0.0: nothing like it."""
+    """1.0: every half second of it is there, in order, sample for sample; 0.0: nothing like it.
+
+    One half second may be disturbed, though not unrecognisable: a jitter buffer drops or repeats a frame.
+    """
 
 
 def find(sound: Pcm, recording: Pcm, rate_hz: int) -> Found:
@@ -114,7 +119,7 @@ def find(sound: Pcm, recording: Pcm, rate_hz: int) -> Found:
     stretch or drop a frame between two of them. A silent stretch counts as found where it should be."""
     size = rate_hz // 2
     starts: list[float] = []
-    worst = 1.0
+    similarities: list[float] = []
     at = 0
     for offset in range(0, sound.size - size // 2, size):
         piece = sound[offset : offset + size].astype(np.float64)
@@ -127,12 +132,14 @@ def find(sound: Pcm, recording: Pcm, rate_hz: int) -> Found:
         if starts:  # the next piece follows; look no further than a jitter buffer could have moved it
             ahead = ahead[: piece.size + rate_hz // 4]
         position, similarity = _best_match(piece, ahead)
-        worst = min(worst, similarity)
+        similarities.append(similarity)
         starts.append((at + position) / rate_hz - (0.0 if starts else offset / rate_hz))
         at += position + max(0, piece.size - rate_hz // 20)
     if not starts:
         return Found(0.0, 0.0, 0.0)
-    return Found(starts[0], starts[0] + sound.size / rate_hz, max(0.0, worst))
+    worst, *others = sorted(similarities)
+    similarity = others[0] if others and worst >= _RECOGNISABLE else max(0.0, worst)
+    return Found(starts[0], starts[0] + sound.size / rate_hz, similarity)
 
 
 def _best_match(piece: NDArray[np.float64], ahead: NDArray[np.float64]) -> tuple[int, float]:
