@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 pcm = read_audio(file)
             except UnreadableAudioError as error:
                 unread += 1
-                err.print(f"cannot read {error}", markup=False)
+                err.print(f"cannot read {error}", markup=False, soft_wrap=True)
                 progress.advance(task)
                 continue
             hearing = hear(pcm)
