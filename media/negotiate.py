@@ -340,7 +340,7 @@ class Negotiator:
         audio = (
             f"m=audio 0 {protocol} {numbers}\r\n"
             if rejected
-            else f"m=audio {port} {protocol} {numbers}\r\n{lines}{rtcp}{muxed}a={direction.value}\r\n"
+            else f"m=audio {port} {protocol} {numbers}\r\n{lines}{rtcp}{muxed}a={direction}\r\n"
         )
         if len(self._lines) > 1:
             media = [f"m={kind} 0 {proto} {fmts}\r\n" for kind, proto, fmts in self._lines]

@@ -445,9 +445,9 @@ class Dial:
         log.info(
             "dial ended",
             dial=self.id,
-            status=verdict.dial_status.value,
+            status=verdict.dial_status,
             sip_status=verdict.sip_status,
-            reason=verdict.termination_reason.value,
+            reason=verdict.termination_reason,
             legs=len(legs),
         )
 
@@ -460,7 +460,8 @@ class Dial:
         return notes.record(end, self._status_map)
 
     def _publish_record(self, leg: CallSid) -> None:
-        self._publish(self._record(self._branches[leg], self._ends()))
+        made = None if self._result is None else self._result.record_of(leg)
+        self._publish(made or self._record(self._branches[leg], self._ends()))
 
     # --- time
 

@@ -36,6 +36,9 @@ class PresentedIdentity(Struct, frozen=True):
     """The identity layer of DV-21, below the headers of verb and target."""
 
 
+_NO_CALLER = CallerIdentity()
+
+
 def present(
     request: DialRequest,
     target: Target,
@@ -49,7 +52,7 @@ def present(
     `caller` None: there is no caller's leg. `is_trusted`: the trunk may see who a restricted caller is
     (RFC 3325 §7). `default_user`: From user if nobody gave one.
     """
-    caller = caller or CallerIdentity()
+    caller = caller or _NO_CALLER
     is_hidden = caller.is_restricted and not request.caller_id
     if is_hidden:
         user, host, name = "anonymous", ANONYMOUS_HOST, "Anonymous"

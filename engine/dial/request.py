@@ -237,8 +237,11 @@ class DialRequest(Struct, frozen=True):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was wrong with the request but does not stop it."""
-        found = [f"caller_id: {self.caller_id!r} is not E.164"] if self._has_odd_caller_id() else []
-        found += _reserved_in("headers", self.headers)
+        found: list[str] = []
+        if self.caller_id and not is_e164(self.caller_id):
+            found.append(f"caller_id: {self.caller_id!r} is not E.164")
+        if self.headers:
+            found += _reserved_in("headers", self.headers)
         targets = self.effective_targets
         for index, target in enumerate(targets):
             if target.type is TargetType.PHONE and not is_e164(target.address):
@@ -266,9 +269,6 @@ class DialRequest(Struct, frozen=True):
         for target in self.targets:
             first.setdefault((target.type, target.address), target)
         return tuple(first.values())
-
-    def _has_odd_caller_id(self) -> bool:
-        return bool(self.caller_id) and not is_e164(self.caller_id)
 
 
 def _is_uri(text: str) -> bool:
