@@ -14,9 +14,9 @@ from structlog.testing import capture_logs
 from engine.config import RouteConfig, SourceConfig, TargetConfig
 from engine.dial.bridge import Joint, MediaAudio
 from engine.dial.dial import Dial, Happening, Observer
-from engine.dial.events import Connect, Connected, Disconnect
+from engine.dial.events import Connect, Connected, Disconnect, Screened
 from engine.dial.failure import Trouble
-from engine.dial.leg import LegMedia
+from engine.dial.leg import Inbox, Leg, LegMedia
 from engine.dial.manager import DialManager
 from engine.dial.outcome import DialStatus
 from engine.dial.plan import SETTLE_S
@@ -32,10 +32,10 @@ from engine.routing.trunks import Trunks
 from engine.sip.events import Ended, IncomingCall
 from engine.sip.types import Party, StackConfig
 from media import AudioCapabilities, Bridge, MediaConfig, MediaPlane, MediaStream
-from tests.support.wire_endpoint import LoopWire, lossy
+from tests.support.wire_endpoint import LoopWire, WireDns, lossy
 from tests.support.wire_phones import CalleePhone, CalleeScript, CallerPhone, CallerScript
 
-__all__ = ["PERFECT", "SETTLED_AT_S", "Ending", "Network", "Stage", "Story", "tell"]
+__all__ = ["DNS_S", "PERFECT", "SETTLED_AT_S", "Ending", "Network", "Stage", "Story", "tell"]
 
 BAD_UNTIL_S = 15.0
 SETTLED_AT_S = 150.0
@@ -43,11 +43,14 @@ SETTLED_AT_S = 150.0
 FORGOTTEN_AFTER_S = 300.0
 """After the end of the last call, all timers have run."""
 
+DNS_S = 0.1
+"""Each question to the DNS takes so long; a name needs three in a row (NAPTR, SRV, A)."""
 _EPSILON_S = 1e-6
 
 _OURS = "192.0.2.1"
 _CALLER = "192.0.2.2"
 _FORK = "192.0.2.9"
+_REFUSING = "192.0.2.8"
 _ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 
 
@@ -74,7 +77,12 @@ class Ending(Enum):
 class Story(Struct, frozen=True, kw_only=True):
     callees: tuple[CalleeScript, ...]
     presences: tuple[str, ...]
-    """Of each: `here`, `silent` (nobody at that address) or `refusing` (ICMP says so)."""
+    """Of each: `here`; `silent`: nobody at that address; `refusing`: ICMP says so; `named`: its name has to
+    be looked up, and leads to an address that refuses before its own; `unknown`: a name without address."""
+    dies_s: tuple[float | None, ...]
+    """When the line to each callee is cut for ever."""
+    accepts: tuple[bool, ...] | None
+    """What the screening of each callee says (in a dial without caller); None: nobody is screened."""
     twin: CalleeScript | None
     """Rings together with the first callee, behind a proxy that forks."""
     caller: CallerScript | None
@@ -108,6 +116,28 @@ def _bridge(caller: LegMedia, callee: LegMedia) -> Bridge:
     return Bridge(caller, callee)
 
 
+class _Judge:
+    """Screening that takes a second."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.running: dict[str, asyncio.TimerHandle] = {}
+
+    def begin(self, leg: Leg, hook: str, inbox: Inbox) -> None:
+        assert leg.id not in self.running
+        is_accepted = hook == "/yes"
+        self.running[leg.id] = self._loop.call_later(1.0, self._decide, leg, inbox, is_accepted)
+
+    def stop(self, leg: Leg) -> None:
+        timer = self.running.pop(leg.id, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _decide(self, leg: Leg, inbox: Inbox, is_accepted: bool) -> None:
+        del self.running[leg.id]
+        inbox.post(Screened(leg.id, self._loop.time(), is_accepted))
+
+
 class Stage:
     """Everything of one story."""
 
@@ -133,6 +163,7 @@ class Stage:
         self.seen: list[tuple[float, Happening]] = []
         self.mishaps: list[dict[str, Any]] = []
         self._loop = asyncio.get_running_loop()
+        self.judge = _Judge(self._loop)
         self._loop.set_exception_handler(lambda _, context: self.mishaps.append(context))
 
     @property
@@ -154,14 +185,20 @@ class Stage:
             host, port = f"192.0.2.{10 + who}", 40000 + 4 * who
             if presence == "refusing":
                 wire.refuses.add(host)
-            phones = [await CalleePhone.at(wire, host, port, script)] if presence == "here" else []
-            if phones and who == 0 and story.twin is not None:
+            is_there = presence in ("here", "named")
+            phones = [await CalleePhone.at(wire, host, port, script)] if is_there else []
+            dies_s = story.dies_s[who]
+            if phones and dies_s is not None:
+                phones[0].is_mortal = True
+                self._loop.call_later(dies_s, wire.cut, host)
+            if presence == "here" and who == 0 and story.twin is not None:
                 phones.append(await CalleePhone.at(wire, "192.0.2.20", port + 2, story.twin))
                 wire.forks[_FORK] = (host, "192.0.2.20")
             self.phones.append(phones)
         endpoint = await wire.endpoint(
             _OURS,
             on_call=self._take,
+            dns=WireDns(self._names(), delay_s=DNS_S),
             stack=StackConfig(listeners=(), session_expires_s=story.session_expires_s),
         )
         media = MediaPlane(MediaConfig(rtp_timeout_s=None, rtcp=False))
@@ -170,6 +207,7 @@ class Stage:
         self.dials = DialManager(
             legs=SipLegFactory(self.ours, router, lambda _: AudioCapabilities()),
             audio=MediaAudio(bridge=_bridge, ringback=_ringback, music=_music),
+            screening=self.judge,
         )
         self.dials.observe_all(self._watch)
         if story.caller is not None:
@@ -190,18 +228,31 @@ class Stage:
         if self.caller is not None and story.caller is not None:
             self.caller.dial(f"sip:555@{_OURS}", story.caller)
             return
+        accepts = story.accepts
+        hooks = ["/yes" if each else "/no" for each in accepts] if accepts else [""] * len(story.callees)
         request = DialRequest(
-            [Target.sip(uri) for uri in self._uris()],
+            [Target.sip(uri, confirm_hook=hook) for uri, hook in zip(self._uris(), hooks, strict=True)],
             timeout_s=story.timeout_s,
             time_limit_s=story.time_limit_s,
         )
         self.dials.start(request)
 
     def _uris(self) -> list[str]:
-        hosts = [f"192.0.2.{10 + who}" for who in range(len(self.story.callees))]
+        hosts = [
+            f"phone{who}.example.com" if presence in ("named", "unknown") else f"192.0.2.{10 + who}"
+            for who, presence in enumerate(self.story.presences)
+        ]
         if self.wire.forks:
             hosts[0] = _FORK
         return [f"sip:bob@{host}" for host in hosts]
+
+    def _names(self) -> dict[str, tuple[str, ...]]:
+        self.wire.refuses.add(_REFUSING)
+        return {
+            f"phone{who}.example.com": (_REFUSING, f"192.0.2.{10 + who}")
+            for who, presence in enumerate(self.story.presences)
+            if presence == "named"
+        }
 
     def _take(self, incoming: IncomingCall) -> None:
         self.inbound.take(incoming)
@@ -219,12 +270,16 @@ class Stage:
         dial = self.started[0] if self.started else None
         winner = dial.winner if dial is not None and dial.result is None else None
         up = [who for who, phones in enumerate(self.phones) for phone in phones if phone.is_up]
-        assert not any(phone.is_busy and not phone.is_up for phone in self._all_phones()), "rings for nobody"
+        dead = {who for who, phones in enumerate(self.phones) for phone in phones if phone.is_mortal}
+        rings = [phone for phone in self._all_phones() if phone.is_busy and not phone.is_up]
+        assert all(phone.is_mortal for phone in rings), "rings for nobody"
         if dial is None or winner is None:
-            assert up == [], "talks to nobody"
+            assert dead.issuperset(up), "talks to nobody"
             assert self.caller is None or not self.caller.is_busy, "the caller waits for nobody"
         else:
-            assert up == [self._uris().index(dial.target_of(winner.id).address)]
+            talks = self._uris().index(dial.target_of(winner.id).address)
+            assert dead.issuperset(set(up) ^ {talks}), "talks to somebody else"
+            assert up.count(talks) <= 1, "talks to two forks"
             assert self.caller is None or self.caller.is_up, "nobody talks to the callee"
 
     def end(self) -> None:
@@ -238,12 +293,16 @@ class Stage:
             case _:
                 for dial in self.dials:
                     dial.hang_up()
+        for dial in self.dials:  # a callee whose line is cut hangs up in vain
+            self._loop.call_later(50.0, dial.hang_up)
 
     def check_end(self) -> None:
         """All timers have run."""
         self._check_nothing_is_left()
         for phone in (*self._all_phones(), *([self.caller] if self.caller else [])):
             assert len(phone.calls) <= 1
+            if phone.is_mortal:
+                continue
             assert [end.call for end in phone.ends] == phone.calls
         assert len(self.results) == len(self.started)
         assert len(self.started) == 1 or (self.caller is not None and not self.started)
@@ -253,6 +312,7 @@ class Stage:
     def _check_nothing_is_left(self) -> None:
         assert self.mishaps == []
         self.wire.assert_silent()
+        assert not self.judge.running
         assert not self.ours.media.streams
         assert self.ours.media.ports.in_use == 0
         assert not self.ours.media.is_keeping_house
@@ -272,16 +332,18 @@ class Stage:
         decided_at, finished_at = self.when(Disconnect), self.when(DialResult)
         assert finished_at is not None
         assert decided_at is None or finished_at - decided_at <= SETTLE_S + _EPSILON_S
-        assert connects or result.ring_s <= self.story.timeout_s + _EPSILON_S
+        if not connects and self.story.accepts is None:
+            assert result.ring_s <= self.story.timeout_s + 3 * DNS_S + _EPSILON_S
         if result.is_answered:
             assert [connect.leg for connect in connects] == [result.leg]
         for record, phones in zip(result.legs, self.phones, strict=True):
             assert record.status is not DialStatus.QUEUED
-            assert not any(phone.gave_up for phone in phones) or len(phones) > 1
+            is_alone = len(phones) == 1
+            assert not any(phone.gave_up for phone in phones if is_alone and not phone.is_mortal)
             if record.leg == result.leg and result.is_answered:
                 assert any(phone.has_answered for phone in phones)
-            elif connects and record.leg != connects[0].leg and len(phones) == 1:
-                for end in (end for phone in phones for end in phone.ends):
+            elif connects and record.leg != connects[0].leg and is_alone and self.story.accepts is None:
+                for end in phones[0].ends:
                     if isinstance(end, Ended) and end.by is Party.REMOTE:
                         assert end.reason_header == _ELSEWHERE
             if record.failure is not None and record.failure.trouble is Trouble.RESPONSE:

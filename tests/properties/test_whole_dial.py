@@ -35,7 +35,7 @@ def scripts(draw: st.DrawFn, who: int) -> CalleeScript:
         slot = (1 + who * _DEEDS + deed) * _SLOT_S
         return None if half_seconds is None else half_seconds * 0.5 + slot
 
-    final = draw(st.sampled_from(["answers", "answers", "refuses", "nothing"]))
+    final = draw(st.sampled_from(["answers", "refuses", "refuses", "nothing"]))
     return CalleeScript(
         rings_s=at(0, is_usual=False),
         early_media_s=at(1, is_usual=False),
@@ -49,21 +49,28 @@ def scripts(draw: st.DrawFn, who: int) -> CalleeScript:
 
 
 @st.composite
-def stories(draw: st.DrawFn, network: st.SearchStrategy[Network], *, with_forks: bool) -> Story:
+def stories(draw: st.DrawFn, network: st.SearchStrategy[Network], *, is_plain: bool) -> Story:
+    """`is_plain`: without forks, screening and lines that are cut."""
     count = draw(st.integers(1, 4))
-    presences = st.sampled_from(["here", "here", "here", "here", "silent", "refusing"])
+    presences = st.sampled_from(["here"] * 6 + ["named", "silent", "refusing", "unknown"])
     callees = [draw(scripts(who)) for who in range(count)]
-    goes = draw(st.none() | moments)
+    goes = draw(st.none() | st.none() | moments)
     asks = draw(st.none() | st.none() | moments)
     caller = CallerScript(
         goes_s=None if goes is None else goes * 0.5 + 0.4,
         is_delayed=draw(st.booleans()),
         requires_100rel=draw(st.booleans()),
+        reoffers_s=draw(st.sampled_from([None, 0.48, 3.48])),
     )
+    cuts = st.just(None) if is_plain else st.sampled_from([None, None, None, None, 0.05, 1.0, 6.0, 30.0])
+    screening = st.none() if is_plain else st.none() | st.lists(st.booleans(), min_size=count, max_size=count)
+    accepts = draw(screening)
     return Story(
         callees=tuple(callees),
         presences=tuple(draw(presences) for _ in callees),
-        twin=draw(st.none() | scripts(4)) if with_forks else None,
+        dies_s=tuple(draw(cuts) for _ in callees),
+        accepts=None if accepts is None else tuple(accepts),
+        twin=None if is_plain else draw(st.none() | scripts(4)),
         caller=draw(st.none() | st.just(caller)),
         answer_on_bridge=draw(st.booleans()),
         timeout_s=draw(st.sampled_from([1.0, 5.0, 40.0, 40.0])),
@@ -85,14 +92,14 @@ bad_networks = st.builds(
 )
 
 
-@settings(max_examples=150)
-@given(stories(bad_networks, with_forks=True))
+@settings(max_examples=600)
+@given(stories(bad_networks, is_plain=False))
 def test_one_result_at_most_one_connected_and_nothing_left_whatever_the_network_does(story: Story) -> None:
     run_in_virtual_time(tell(story))
 
 
-@settings(max_examples=150)
-@given(stories(st.just(PERFECT), with_forks=False))
+@settings(max_examples=500)
+@given(stories(st.just(PERFECT), is_plain=True))
 def test_where_nothing_is_lost_the_result_is_that_of_the_contract(story: Story) -> None:
     stage = run_in_virtual_time(tell(story))
     if stage.results:

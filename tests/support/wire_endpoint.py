@@ -89,6 +89,7 @@ class LoopWire:
         """Hosts that are no endpoint: what is sent to them reaches all of these (a forking proxy without a
         mind)."""
         self.endpoints: dict[str, WireEndpoint] = {}
+        self._is_cut: set[str] = set()
         self._fate = fate
         self._seed = seed
         self._batch_s = batch_s
@@ -110,6 +111,10 @@ class LoopWire:
         self.endpoints[host] = made
         return made
 
+    def cut(self, host: str) -> None:
+        """From now on nothing gets there, and nothing from there gets anywhere."""
+        self._is_cut.add(host)
+
     def carry(self, sender: WireEndpoint, data: bytes, flow: Flow) -> None:
         """Put one message of `sender` onto the wire."""
         host, now = flow.remote.host, self._loop.time()
@@ -118,7 +123,7 @@ class LoopWire:
             sender.flow_failed(flow, ConnectionRefusedError("refused"))
             return
         for receiver in self.forks.get(host, (host,)):
-            delays = self._fate(now)
+            delays = () if {sender.host, receiver} & self._is_cut else self._fate(now)
             self.log.append(Carried(now, sender.host, receiver, data, delays))
             arrived_over = Flow(flow.transport, Address(receiver, _PORT), flow.local)
             for delay in delays:
@@ -147,6 +152,8 @@ class LoopWire:
     def assert_silent(self) -> None:
         """Nothing is left in any endpoint, and none of them found a bug of ours."""
         for endpoint in self.endpoints.values():
+            if endpoint.host in self._is_cut:
+                continue  # It may think that it is still in a call.
             assert endpoint.describe() == "", f"{endpoint.host}: {endpoint.describe()}"
             assert endpoint.stack.timeout() is None, endpoint.host
             assert endpoint.counters.bugs == 0, endpoint.host

@@ -49,6 +49,8 @@ class CallerScript(Struct, frozen=True, kw_only=True):
     is_delayed: bool = False
     """INVITE without offer."""
     requires_100rel: bool = False
+    reoffers_s: float | None = None
+    """Re-INVITE, if the call is answered by then."""
 
 
 def _sdp(port: int, version: int = 1) -> Body:
@@ -68,11 +70,14 @@ class _Phone:
     def __init__(self, wire: LoopWire, port: int) -> None:
         self.wire = wire
         self.sdp = _sdp(port)
+        self.second_sdp = _sdp(port, 2)
         self.calls: list[Call] = []
         self.is_confirmed = False
         """The handshake of an answered call was completed, as far as this side knows."""
         self.ends: list[Failed | Ended] = []
         """One for each call, in the end."""
+        self.is_mortal = False
+        """Its line will be cut: what it thinks afterwards counts for nothing."""
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -106,6 +111,10 @@ class _Phone:
     def _later(self, after_s: float | None, deed: Callable[[], None]) -> None:
         if after_s is not None:
             self._loop.call_later(after_s, self._do, deed)
+
+    def _reoffer(self, call: Call) -> None:
+        if call.can_offer:
+            call.offer(self.second_sdp, self.endpoint.now())
 
     def _do(self, deed: Callable[[], None]) -> None:
         deed()
@@ -171,10 +180,6 @@ class CalleePhone(_Phone):
         if self.has_answered:
             call.hang_up(self.endpoint.now())
 
-    def _reoffer(self, call: IncomingInvite) -> None:
-        if call.can_offer:
-            call.offer(_sdp(self.endpoint.listeners[0].bound.port, 2), self.endpoint.now())
-
     def _give_up(self, call: IncomingInvite) -> None:
         if self._is_ringing(call):
             self.gave_up = True
@@ -203,6 +208,7 @@ class CallerPhone(_Phone):
         self.call = self.endpoint.invite(params, self)
         self.calls.append(self.call)
         self._later(script.goes_s, self.hang_up)
+        self._later(script.reoffers_s, lambda: self._reoffer(self.call))
 
     @property
     def refused_with(self) -> int | None:
