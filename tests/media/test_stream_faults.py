@@ -267,7 +267,7 @@ async def test_whatever_arrives_a_bridged_recorded_and_watched_leg_lives(
             a.receive_offer(sdp(near.port, codecs=("0 PCMU/8000", "8 PCMA/8000", "13 CN/8000", *events)))
     statistics = a.statistics()
     assert faults.messages == []
-    assert statistics.packets_received > 200
+    assert statistics.packets_received > 100
     assert statistics.malformed > 50
     assert b.statistics().packets_sent > 20
     assert heard > 0
