@@ -118,3 +118,14 @@ def _compare(story: Story, stage: Stage, result: DialResult) -> None:
         assert result.leg == result.legs[verdict.who].leg
     if result.dial_status is DialStatus.COMPLETED:
         assert result.ended_by.value == verdict.ended_by
+    if story.caller is not None and story.caller.goes_s is None:
+        _compare_response(story, stage, result)
+
+
+def _compare_response(story: Story, stage: Stage, result: DialResult) -> None:
+    """Section 9: what a caller who was never answered is told in the end."""
+    assert stage.caller is not None
+    status = stage.caller.refused_with
+    assert status == (None if stage.caller.is_confirmed else result.response_to_caller())
+    if story.answer_on_bridge:
+        assert stage.caller.is_confirmed == result.is_answered
