@@ -86,6 +86,7 @@ class Story(Struct, frozen=True, kw_only=True):
     twin: CalleeScript | None
     """Rings together with the first callee, behind a proxy that forks."""
     caller: CallerScript | None
+    caller_dies_s: float | None
     answer_on_bridge: bool
     timeout_s: float
     time_limit_s: float | None
@@ -212,6 +213,9 @@ class Stage:
         self.dials.observe_all(self._watch)
         if story.caller is not None:
             self.caller = await CallerPhone.at(wire, _CALLER, 41000)
+            if story.caller_dies_s is not None:
+                self.caller.is_mortal = True
+                self._loop.call_later(story.caller_dies_s, wire.cut, _CALLER)
             route = RouteConfig(
                 number="555",
                 targets=tuple(TargetConfig(sip_uri=uri) for uri in self._uris()),
@@ -273,14 +277,15 @@ class Stage:
         dead = {who for who, phones in enumerate(self.phones) for phone in phones if phone.is_mortal}
         rings = [phone for phone in self._all_phones() if phone.is_busy and not phone.is_up]
         assert all(phone.is_mortal for phone in rings), "rings for nobody"
+        callers = [self.caller] if self.caller is not None and not self.caller.is_mortal else []
         if dial is None or winner is None:
             assert dead.issuperset(up), "talks to nobody"
-            assert self.caller is None or not self.caller.is_busy, "the caller waits for nobody"
+            assert not any(caller.is_busy for caller in callers), "the caller waits for nobody"
         else:
             talks = self._uris().index(dial.target_of(winner.id).address)
             assert dead.issuperset(set(up) ^ {talks}), "talks to somebody else"
             assert up.count(talks) <= 1, "talks to two forks"
-            assert self.caller is None or self.caller.is_up, "nobody talks to the callee"
+            assert all(caller.is_up for caller in callers), "nobody talks to the callee"
 
     def end(self) -> None:
         """Whoever is still talking is ended by the one the story names."""
@@ -293,7 +298,7 @@ class Stage:
             case _:
                 for dial in self.dials:
                     dial.hang_up()
-        for dial in self.dials:  # a callee whose line is cut hangs up in vain
+        for dial in self.dials:  # whose line is cut hangs up in vain
             self._loop.call_later(50.0, dial.hang_up)
 
     def check_end(self) -> None:

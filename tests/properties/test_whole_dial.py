@@ -72,6 +72,7 @@ def stories(draw: st.DrawFn, network: st.SearchStrategy[Network], *, is_plain: b
         accepts=None if accepts is None else tuple(accepts),
         twin=None if is_plain else draw(st.none() | scripts(4)),
         caller=draw(st.none() | st.just(caller)),
+        caller_dies_s=draw(cuts),
         answer_on_bridge=draw(st.booleans()),
         timeout_s=draw(st.sampled_from([1.0, 5.0, 40.0, 40.0])),
         time_limit_s=draw(st.sampled_from([None, None, 2.25])),
