@@ -181,7 +181,7 @@ class SipEndpoint:
         """Start a call; its events go to `owner`, never before this returns. ValueError for unusable text."""
         call = self._stack.invite(params, self._loop.time(), owner)
         self._calls.add(call)
-        self.touch()
+        self._pump_soon()  # with the other branches of a dial: their responses then come together, too
         return call
 
     def touch(self) -> None:
@@ -196,9 +196,13 @@ class SipEndpoint:
                 self._send(data, flow)
         finally:
             self._is_pumping = False
-        if self._touched is None and (stack.has_output or self._failures):
-            self._touched = self._loop.call_soon(self._pump)
+        if stack.has_output or self._failures:
+            self._pump_soon()
         self._arm(stack.timeout())
+
+    def _pump_soon(self) -> None:
+        if self._touched is None and not self._is_pumping:
+            self._touched = self._loop.call_soon(self._pump)
 
     def add_tracer(self, tracer: Tracer) -> None:
         """Let `tracer` see every message from now on (SIP ladders, captures)."""

@@ -58,6 +58,8 @@ async def test_what_a_touch_sends_leaves_at_once_and_what_happened_is_told_a_tur
     async with phone(V4) as alice, phone(V4) as bob:
         answered, unsendable = Owner(), Owner()
         call = alice.endpoint.invite(invitation(bob.hop(UDP)), answered)
+        assert alice.endpoint.counters.messages_out == 0
+        alice.endpoint.touch()
         assert alice.endpoint.counters.messages_out == 1
         alice.endpoint.invite(invitation(Hop(UDP, Address("::1", 5999))), unsendable)
         assert unsendable.events == []
