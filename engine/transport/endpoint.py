@@ -1,8 +1,8 @@
 """SipEndpoint: the asyncio shell around the SIP core. The only place with sockets and a timer for SIP.
 
 Sockets are read in batches; after each batch the core is pumped once: send what is pending, hand out what
-happened, re-arm the one timer. Whoever calls a method of a call object says `touch()` afterwards: what is to
-be sent leaves at once, what happened is told by a pump of its own in the loop's next turn.
+happened, re-arm the one timer. Whoever calls a method of a call object says `touch()` afterwards: any number
+of touches in one turn of the loop cost one pump.
 """
 
 from __future__ import annotations
@@ -181,26 +181,11 @@ class SipEndpoint:
         """Start a call; its events go to `owner`, never before this returns. ValueError for unusable text."""
         call = self._stack.invite(params, self._loop.time(), owner)
         self._calls.add(call)
-        self._pump_soon()  # with the other branches of a dial: their responses then come together, too
+        self.touch()
         return call
 
     def touch(self) -> None:
-        """After methods of call objects: what they put into the core leaves now; events come a turn later,
-        so that nobody hears of his own doing while he is at it."""
-        if self._is_pumping:
-            return
-        stack = self._stack
-        self._is_pumping = True  # a failure of a send is the pump's
-        try:
-            for data, flow in stack.transmits():
-                self._send(data, flow)
-        finally:
-            self._is_pumping = False
-        if stack.has_output or self._failures:
-            self._pump_soon()
-        self._arm(stack.timeout())
-
-    def _pump_soon(self) -> None:
+        """After methods of call objects: what they put into the core leaves before the loop waits again."""
         if self._touched is None and not self._is_pumping:
             self._touched = self._loop.call_soon(self._pump)
 
