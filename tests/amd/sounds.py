@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from amd.variants import alaw, loss, mulaw, noise, opus
+from tests.support.tools import require_sox
 
 Pcm = NDArray[np.int16]
 RATE = 8000
@@ -133,10 +133,8 @@ def joined(*parts: Pcm) -> Pcm:
 
 
 def gsm(sound: Pcm) -> Pcm:
-    """Through GSM 06.10 and back, by sox; the test is skipped without it."""
-    sox = shutil.which("sox")
-    if sox is None:
-        pytest.skip("sox is not installed: no GSM encoder")
+    """Through GSM 06.10 and back, by sox."""
+    sox = require_sox()
     raw = ["-t", "raw", "-r", "8000", "-e", "signed", "-b", "16", "-c", "1"]
     coded = subprocess.run(
         [sox, *raw, "-", "-t", "gsm", "-"], input=sound.tobytes(), capture_output=True, check=True

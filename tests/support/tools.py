@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-__all__ = ["require_pjsua2", "require_sipp"]
+__all__ = ["require_pjsua2", "require_sipp", "require_sox"]
 
 
 def require_sipp() -> str:
@@ -16,6 +16,14 @@ def require_sipp() -> str:
     path = shutil.which("sipp")
     if path is None:
         _missing("SIPp is not installed (Debian and Ubuntu: apt-get install sip-tester)")
+    return path or ""
+
+
+def require_sox() -> str:
+    """Path of the `sox` binary."""
+    path = shutil.which("sox")
+    if path is None:
+        _missing("sox is not installed, there is no GSM encoder (Debian and Ubuntu: apt-get install sox)")
     return path or ""
 
 
