@@ -19,7 +19,7 @@ from engine.ids import new_call_sid
 from engine.legs.inbound_leg import InboundLeg
 from engine.legs.services import LegServices
 from engine.routing.identity import without_parameters
-from engine.routing.inbound import InboundRoutes, Sources
+from engine.routing.inbound import InboundRoutes, RunApplication, Sources
 from engine.sip.errors import ParseError
 from engine.sip.events import IncomingCall
 from engine.sip.uri import SipUri, TelUri, parse_uri
@@ -55,7 +55,7 @@ class InboundCalls:
             return
         number = _dialled_number(incoming)
         request = self._routes.find(number, source)
-        if request is None:
+        if request is None or isinstance(request, RunApplication):
             _log.info("no route for call", source=source, number=number)
             self._refuse(incoming, 404, "Not Found")
             return

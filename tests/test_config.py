@@ -202,3 +202,80 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin1.toml").write_bytes(b"# \xe9")
     with pytest.raises(ConfigError, match=r"latin1\.toml"):
         load_config(tmp_path / "latin1.toml")
+
+
+SERVER = """
+[http]
+listen = "127.0.0.1:0"
+[store]
+url = "postgresql://alice:p4ssword@db.example.com/calls"
+[[account]]
+sid = "de190aaa-e84b-4bb2-86e3-0e6b5f8c2a11"
+name = "example"
+api_keys = ["0123456789abcdef"]
+webhook_secrets = ["hush"]
+[[application]]
+sid = "33b259c1-303d-486a-a8dd-5d5b1a0c7c55"
+name = "front desk"
+account = "example"
+call_hook = { url = "https://app.example.com/call", username = "alice", password = "p4ssword" }
+call_status_hook = "https://app.example.com/status"
+[[route]]
+number = "+1555*"
+application = "front desk"
+"""
+
+
+def test_an_application_server_is_configured() -> None:
+    config = parse_config(SERVER)
+    assert config.http.address() == ("127.0.0.1", 0)
+    assert config.serves_applications
+    application = config.application_named(config.route[0].application)
+    assert application is config.application_named("33b259c1-303d-486a-a8dd-5d5b1a0c7c55")
+    assert application is not None
+    account = config.account_named(application.account)
+    assert account is not None
+    assert account.active
+    for secret in ("p4ssword", "hush", "0123456789abcdef"):
+        assert secret not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("127.0.0.1:0", "localhost:0", "http.listen"),
+        ("127.0.0.1:0", "127.0.0.1:none", "http.listen"),
+        ('"0123456789abcdef"', '"short"', "account[0].api_keys[0]"),
+        ("de190aaa-e84b-4bb2-86e3-0e6b5f8c2a11", "de190aaa", "account[0].sid"),
+        ("33b259c1-303d-486a-a8dd-5d5b1a0c7c55", "33b259c1", "application[0].sid"),
+        ('account = "example"', 'account = "nobody"', "application[0].account"),
+        ("https://app.example.com/call", "ftp://app.example.com/call", "application[0].call_hook"),
+        ('username = "alice",', 'method = "PUT",', "application[0].call_hook.method"),
+        ("https://app.example.com/status", "app.example.com", "application[0].call_status_hook"),
+        ('application = "front desk"', 'application = "back door"', "route[0].application"),
+        ("postgresql://", "mysql://", "store.url"),
+        ("[store]", "[hooks]\ntimeout_s = 0\n[store]", "hooks.timeout_s"),
+        ("[store]", "[sounds]\nmax_bytes = 0\n[store]", "sounds.max_bytes"),
+        (
+            "[store]",
+            "[[speech_vendor]]\nname = 'v'\nurl = 'http://v.example.com'\n[store]",
+            "speech_vendor[0].url",
+        ),
+    ],
+)
+def test_a_wrong_key_of_the_application_server_is_named(old: str, new: str, key: str) -> None:
+    assert old in SERVER
+    with pytest.raises(ConfigError) as caught:
+        parse_config(SERVER.replace(old, new))
+    assert caught.value.key == key
+
+
+def test_http_needs_an_account_and_a_route_needs_one_thing_to_do() -> None:
+    with pytest.raises(ConfigError, match=r"http\.listen"):
+        parse_config('[http]\nlisten = "127.0.0.1:8080"')
+    with pytest.raises(ConfigError, match="targets or an application"):
+        parse_config(
+            SERVER.replace(
+                'application = "front desk"', 'application = "front desk"\ntargets = [{sip_uri="sip:a@b"}]'
+            )
+        )

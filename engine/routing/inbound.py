@@ -6,11 +6,13 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable
 
+from msgspec import Struct
+
 from engine.config import RouteConfig, SourceConfig, TargetConfig
 from engine.dial.request import Credentials, DialRequest, InvalidRequest, Target, TargetType
 from engine.errors import ConfigError
 
-__all__ = ["InboundRoutes", "Sources"]
+__all__ = ["InboundRoutes", "RunApplication", "Sources"]
 
 _REMEMBERED = 4096
 
@@ -46,8 +48,15 @@ class Sources:
         return next((name for network, name in self._networks if address in network), None)
 
 
+class RunApplication(Struct, frozen=True):
+    """The call is an application's business."""
+
+    name: str
+    """Name or sid of the `[[application]]`."""
+
+
 class InboundRoutes:
-    """Dialled number (and source) to the dial it starts."""
+    """Dialled number (and source) to the dial it starts, or to the application that decides."""
 
     __slots__ = ("_routes",)
 
@@ -56,16 +65,21 @@ class InboundRoutes:
     ) -> None:
         """`check` raises InvalidRequest for what this engine refuses. ConfigError names the key of a route
         whose dial could never be started."""
-        self._routes: list[tuple[re.Pattern[str], str, DialRequest]] = []
+        self._routes: list[tuple[re.Pattern[str], str, DialRequest | RunApplication]] = []
         for i, config in enumerate(configs):
             pattern = re.compile(".*".join(map(re.escape, config.number.split("*"))))
-            self._routes.append((pattern, config.source, _request(config, f"route[{i}]", check)))
+            target = (
+                RunApplication(config.application)
+                if config.application
+                else _request(config, f"route[{i}]", check)
+            )
+            self._routes.append((pattern, config.source, target))
 
-    def find(self, number: str, source: str) -> DialRequest | None:
-        """The dial of the first route that fits; None: nobody lives there."""
-        for pattern, wanted_source, request in self._routes:
+    def find(self, number: str, source: str) -> DialRequest | RunApplication | None:
+        """What the first route that fits says; None: nobody lives there."""
+        for pattern, wanted_source, target in self._routes:
             if (not wanted_source or wanted_source == source) and pattern.fullmatch(number):
-                return request
+                return target
         return None
 
 

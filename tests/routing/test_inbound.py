@@ -3,9 +3,9 @@
 import pytest
 
 from engine.config import RouteConfig, SourceConfig, TargetConfig
-from engine.dial.request import TargetType
+from engine.dial.request import DialRequest, TargetType
 from engine.errors import ConfigError
-from engine.routing.inbound import InboundRoutes, Sources
+from engine.routing.inbound import InboundRoutes, RunApplication, Sources
 from engine.routing.numbers import Numbering
 
 PBX = SourceConfig(name="pbx", addresses=("192.0.2.0/28", "2001:db8::/64"))
@@ -79,6 +79,7 @@ def test_all_fields_of_a_route_reach_the_dial() -> None:
         headers={"X-B": "2"},
     )
     request = InboundRoutes([route]).find("100", "pbx")
+    assert isinstance(request, DialRequest)
     assert request is not None
     assert [target.type for target in request.targets] == [TargetType.PHONE, TargetType.SIP, TargetType.USER]
     assert request.targets[0].trunk == "CarrierA"
@@ -109,5 +110,17 @@ def test_dv12_a_route_that_strict_numbering_would_refuse_is_a_config_error() -> 
 
 def _target(routes: InboundRoutes, number: str) -> str:
     request = routes.find(number, "pbx")
+    assert not isinstance(request, RunApplication)
     assert request is not None
     return request.targets[0].address
+
+
+def test_a_route_may_leave_the_call_to_an_application() -> None:
+    routes = InboundRoutes(
+        [
+            RouteConfig(number="+1555*", application="front desk"),
+            RouteConfig(number="*", targets=(TargetConfig(sip_uri="sip:bob@example.com"),)),
+        ]
+    )
+    assert routes.find("+15550100", "pbx") == RunApplication("front desk")
+    assert isinstance(routes.find("+4930", "pbx"), DialRequest)
