@@ -1,0 +1,1 @@
+"""The `listen` stream: a call's audio over a WebSocket, and audio back."""
