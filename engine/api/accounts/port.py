@@ -1,0 +1,158 @@
+"""Calls as the call-control API sees them. Whoever runs calls implements `CallControl`.
+
+Everything that arrives here has been checked for shape: types, ranges, combinations. What only the runner of
+calls can know (a document's verbs, a trunk, the state of a call) it refuses by the exceptions named here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Literal, Protocol
+
+from msgspec import UNSET, Struct, UnsetType
+
+from engine.config import AccountConfig, HookConfig
+from engine.dial.request import Target
+from engine.errors import EngineError
+
+__all__ = [
+    "CallControl",
+    "CallOrder",
+    "CallUpdate",
+    "Counts",
+    "CreatedCall",
+    "Dtmf",
+    "NoSuchApplication",
+    "NoSuchCall",
+    "SipReply",
+    "SipRequest",
+    "Streaming",
+    "WrongCallState",
+]
+
+
+class NoSuchCall(EngineError):
+    """No call of this account has that sid: it never had, or it has ended."""
+
+
+class WrongCallState(EngineError):
+    """The call is there, and what was asked for is not possible now; the text says why."""
+
+
+class NoSuchApplication(EngineError):
+    """The account has no application of that sid."""
+
+
+class CallOrder(Struct, frozen=True, kw_only=True):
+    """`POST …/Calls`, checked. Exactly one of the three ways to control the call is given."""
+
+    account: AccountConfig
+    from_: str
+    target: Target
+    application_sid: str = ""
+    call_hook: HookConfig | None = None
+    """Called when the callee has answered."""
+    document: list[object] | None = None
+    """`app_json`, parsed as JSON; its verbs are not yet checked."""
+    call_status_hook: HookConfig | None = None
+    answer_on_bridge: bool = False
+    caller_name: str = ""
+    from_host: str = ""
+    timeout_s: float = 60.0
+    time_limit_s: float | None = None
+    amd: Mapping[str, object] | None = None
+    """As in `dial`."""
+    tag: Mapping[str, object] | None = None
+    headers: Mapping[str, str] = {}
+    speech: Mapping[str, str] = {}
+    """`speech_synthesis_*` and `speech_recognizer_*` as given."""
+
+
+class CreatedCall(Struct, frozen=True):
+    """The INVITE has been created."""
+
+    sid: str
+    call_id: str
+    """SIP Call-ID."""
+
+
+class Counts(Struct, frozen=True):
+    """Calls in progress."""
+
+    inbound: int
+    outbound: int
+
+
+class Streaming(StrEnum):
+    """For `listen_status` and `transcribe_status`."""
+
+    PAUSE = "pause"
+    SILENCE = "silence"
+    RESUME = "resume"
+
+
+class Dtmf(Struct, frozen=True):
+    digit: str
+    duration_ms: int = 250
+
+
+class SipRequest(Struct, frozen=True):
+    """One request in the dialog of the call."""
+
+    method: str
+    content_type: str = ""
+    content: str = ""
+    headers: Mapping[str, str] = {}
+
+
+class SipReply(Struct, frozen=True):
+    """The final response to a `SipRequest`."""
+
+    status: int
+    reason: str
+
+
+class CallUpdate(Struct, frozen=True, kw_only=True):
+    """`PUT …/Calls/{call_sid}`, checked. Everything that is set is to be done, in this order."""
+
+    call_status: Literal["completed", "no-answer"] | None = None
+    call_hook: HookConfig | None = None
+    child_call_hook: HookConfig | None = None
+    call_status_hook: HookConfig | None = None
+    mute: bool | None = None
+    listen_status: Streaming | None = None
+    transcribe_status: Streaming | None = None
+    whisper: list[object] | None = None
+    """Verbs, not yet checked."""
+    dtmf: Dtmf | None = None
+    sip_request: SipRequest | None = None
+    record: Mapping[str, object] | None = None
+    tag: Mapping[str, object] | None = None
+    dub: Mapping[str, object] | None = None
+    boost_audio_signal: str | float | UnsetType = UNSET
+    media_path: str = ""
+
+
+class CallControl(Protocol):
+    """The calls of all accounts. What is not awaited returns at once."""
+
+    async def create(self, order: CallOrder) -> CreatedCall:
+        """Returns when the INVITE has been created, not later.
+
+        Raises InvalidRequest (its `field` by the names of the HTTP body), NoSuchApplication, Overloaded.
+        """
+
+    async def update(self, account_sid: str, call_sid: str, change: CallUpdate) -> SipReply | None:
+        """The reply only for a `sip_request`. Raises NoSuchCall, WrongCallState, InvalidRequest."""
+
+    def hang_up(self, account_sid: str, call_sid: str) -> None:
+        """In any state. Raises NoSuchCall."""
+
+    def get(self, account_sid: str, call_sid: str) -> Mapping[str, object] | None:
+        """The common call properties under their names on the wire."""
+
+    def list(self, account_sid: str) -> Iterable[Mapping[str, object]]:
+        """Those of every call in progress."""
+
+    def counts(self, account_sid: str) -> Counts: ...

@@ -1,0 +1,1 @@
+"""Native dials: `/v1/dials`."""
