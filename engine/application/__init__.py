@@ -1,0 +1,1 @@
+"""Calls under an application: documents, the verbs that run them, hooks, live control."""
