@@ -39,6 +39,7 @@ __all__ = [
     "Provisional",
     "ReferProgress",
     "ReferReceived",
+    "Replied",
     "RequestReceived",
     "ResolveNeeded",
     "SipEvent",
@@ -167,6 +168,19 @@ class ReferProgress(Struct, frozen=True):
     at: float
 
 
+class Replied(Struct, frozen=True):
+    """The outcome of a request made with `call.send_request`."""
+
+    call: Call
+    serial: int
+    """As returned by `send_request`."""
+    status: int
+    """Final response; 408 if none came, 503 if the request could not be sent."""
+    reason: str
+    response: Response | None
+    at: float
+
+
 class Failed(Struct, frozen=True):
     """The call was never established; the last event of this call."""
 
@@ -186,6 +200,8 @@ class Ended(Struct, frozen=True):
     status: int | None
     """With DIALOG_LOST, the response that told; 408 for silence."""
     at: float
+    request: Request | None = None
+    """The peer's BYE."""
 
 
 class ResolveNeeded(Struct, frozen=True):
@@ -225,6 +241,7 @@ CallEvent: TypeAlias = (
     | InfoReceived
     | ReferReceived
     | ReferProgress
+    | Replied
     | Failed
     | Ended
 )

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine.sip.dialog import DIALOG_ENDING, Dialog
-from engine.sip.events import Ended, Failed, InfoReceived
+from engine.sip.events import Ended, Failed, InfoReceived, Replied
 from engine.sip.message import Request, Response
 from engine.sip.modify import Acceptance, Modification, PendingOffer
 from engine.sip.negotiation import OfferState
 from engine.sip.reading import body_of
 from engine.sip.refer import Refers
-from engine.sip.sender import Sender, check_fields
+from engine.sip.sender import Fields, Sender, check_fields
 from engine.sip.sessiontimer import SessionTimer
 from engine.sip.transactions import ServerTransaction
 from engine.sip.types import Body, EndCause, Failure, FailureKind, InviteState, Party, Timers, WrongState
@@ -24,7 +24,10 @@ from engine.sip.types import Body, EndCause, Failure, FailureKind, InviteState, 
 if TYPE_CHECKING:
     from engine.sip.stack import SipStack
 
-__all__ = ["Call", "Goodbye"]
+__all__ = ["Call", "Goodbye", "goodbye_fields"]
+
+_OWN_METHODS = frozenset({"INVITE", "ACK", "BYE", "CANCEL", "PRACK", "UPDATE", "REFER"})
+"""Methods that change the state of a dialog: they have verbs of their own."""
 
 
 class Call:
@@ -70,11 +73,18 @@ class Call:
 
     # What the owner may do.
 
-    def hang_up(self, now: float, reason_header: str = "", *, status: int = 480) -> None:
+    def hang_up(
+        self,
+        now: float,
+        reason_header: str = "",
+        *,
+        status: int = 480,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
         """End the call from any state, any number of times (CANCEL, BYE or `status` as fits).
 
         `reason_header` is a Reason value (RFC 3326), e.g. `SIP;cause=200;text="Call completed elsewhere"`;
-        ValueError if it cannot be sent.
+        `headers` go with whichever message it is. ValueError for what cannot be sent.
         """
         raise NotImplementedError
 
@@ -125,6 +135,32 @@ class Call:
             return
         check_fields(tuple(headers), body)
         self._send_in_dialog("INFO", self._the_dialog("send_info"), now, headers, body)
+
+    def send_request(
+        self,
+        method: str,
+        now: float,
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        body: Body | None = None,
+    ) -> int:
+        """Any other request in the dialog (INFO, MESSAGE, ...): → `Replied` with the number returned.
+
+        Nothing is sent, and 0 returned, if the call is over. ValueError for a method that has a verb of its
+        own or is none; WrongState unless there is a dialog.
+        """
+        if self._is_over:
+            return 0
+        if method in _OWN_METHODS or not (method.isascii() and method.isalpha() and method.isupper()):
+            raise ValueError(f"{method!r} is not sent this way")
+        check_fields(tuple(headers), body)
+        dialog = self._the_dialog("send_request")
+        user = _Asked(self)
+        has_target = method in ("SUBSCRIBE", "NOTIFY")  # RFC 6665: they refresh it
+        sender = dialog.request(method, user, fields=tuple(headers), body=body, with_contact=has_target)
+        user.serial = sender.cseq
+        dialog.start(sender, now)
+        return user.serial
 
     def send_options(self, now: float) -> None:
         """OPTIONS: whether the peer still knows the dialog; if not, the call ends with DIALOG_LOST."""
@@ -319,7 +355,7 @@ class Call:
         self.stack.respond(transaction, 200, now)
         if not self._is_over:
             reason = request.headers.get("reason") or ""
-            self._end(Party.REMOTE, EndCause.HANG_UP, now, reason_header=reason)
+            self._end(Party.REMOTE, EndCause.HANG_UP, now, reason_header=reason, request=request)
 
     def _end(
         self,
@@ -330,14 +366,19 @@ class Call:
         reason_header: str = "",
         status: int | None = None,
         say_bye: bool = False,
+        request: Request | None = None,
+        fields: Fields = (),
     ) -> None:
-        """The established call is over: report it, let go of everything, say BYE if it is for us to say."""
+        """The established call is over: report it, let go of everything, say BYE if it is for us to say.
+
+        `reason_header` and `request` are the peer's BYE, `fields` go with ours.
+        """
         self._is_over = True
-        self.stack.emit(Ended(self, by, cause, reason_header if by is Party.REMOTE else "", status, now))
+        self.stack.emit(Ended(self, by, cause, reason_header, status, now, request))
         self._let_go(now)
         if say_bye and self.dialog is not None:
             self.state = InviteState.ENDING
-            self._say_bye(self.dialog, reason_header, now)
+            self._say_bye(self.dialog, fields, now)
         else:
             self._finish(now)
 
@@ -388,8 +429,7 @@ class Call:
             self._refers.stop(now)
             self._refers = None
 
-    def _say_bye(self, dialog: Dialog, reason_header: str, now: float) -> None:
-        fields = (("Reason", reason_header),) if reason_header else ()
+    def _say_bye(self, dialog: Dialog, fields: Fields, now: float) -> None:
         dialog.start(dialog.request("BYE", Goodbye(self, dialog), fields=fields), now)
 
     def said_bye(self, dialog: Dialog, now: float) -> None:
@@ -459,6 +499,39 @@ class _Plain:
             self._call.lose_dialog(408, now, say_bye=True)
 
     def on_end(self, sender: Sender, now: float) -> None: ...
+
+
+class _Asked(_Plain):
+    """User of a request whose outcome the owner wants to know."""
+
+    __slots__ = ("serial",)
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(call)
+        self.serial = 0
+
+    def on_response(self, sender: Sender, response: Response, now: float) -> None:
+        if response.status >= 200:
+            self._tell(response.status, response.reason, response, now)
+        super().on_response(sender, response, now)
+
+    def on_failure(self, sender: Sender, kind: FailureKind, detail: str, now: float) -> None:
+        is_silence = kind is FailureKind.NO_RESPONSE
+        self._tell(408 if is_silence else 503, "Request Timeout" if is_silence else detail, None, now)
+        super().on_failure(sender, kind, detail, now)
+
+    def _tell(self, status: int, reason: str, response: Response | None, now: float) -> None:
+        if not self._call.is_over:
+            self._call.stack.emit(Replied(self._call, self.serial, status, reason, response, now))
+
+
+def goodbye_fields(reason_header: str, headers: Sequence[tuple[str, str]]) -> Fields:
+    """What our owner wants a goodbye to carry. ValueError for what cannot be sent."""
+    if not reason_header and not headers:
+        return ()
+    fields = ((("Reason", reason_header),) if reason_header else ()) + tuple(headers)
+    check_fields(fields)
+    return fields
 
 
 class Goodbye:

@@ -12,7 +12,7 @@ A second fork that answers gets ACK and BYE for its dialog only (§13.2.2.4).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from engine.sip.auth import Authenticator
@@ -22,8 +22,8 @@ from engine.sip.message import Request, Response
 from engine.sip.modify import PendingOffer
 from engine.sip.negotiation import OfferState
 from engine.sip.reading import description_of, min_se_of, retry_after_of, rseq_of, session_expires_of
-from engine.sip.sender import IGNORE_OUTCOME, Fields, Sender, check_fields
-from engine.sip.session import Call
+from engine.sip.sender import IGNORE_OUTCOME, Fields, Sender
+from engine.sip.session import Call, goodbye_fields
 from engine.sip.tables import State
 from engine.sip.targets import Targets
 from engine.sip.transactions import ServerTransaction
@@ -80,8 +80,8 @@ class OutgoingInvite(Call):
         self._acks: dict[str, Ack] = {}
         self._early_bodies: dict[str, Body] = {}
         self._winner: str | None = None
-        self._wish: str | None = None
-        """The Reason header our owner wants to go with; None: it has not hung up."""
+        self._wish: Fields | None = None
+        """The header fields our owner wants to go with; None: it has not hung up."""
         self._is_cancelling = False
         self._had_provisional = False
         self._targets: Targets | None = None
@@ -105,16 +105,22 @@ class OutgoingInvite(Call):
 
     # What the owner may do.
 
-    def hang_up(self, now: float, reason_header: str = "", *, status: int = 480) -> None:
+    def hang_up(
+        self,
+        now: float,
+        reason_header: str = "",
+        *,
+        status: int = 480,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
         """End the call from any state, any number of times. `status` is of no use here."""
         if self._is_over or self._wish is not None:
             return
-        if reason_header:
-            check_fields((("Reason", reason_header),))
+        fields = goodbye_fields(reason_header, headers)
         if self.state is InviteState.ESTABLISHED:
-            self._end(Party.LOCAL, EndCause.HANG_UP, now, reason_header=reason_header, say_bye=True)
+            self._end(Party.LOCAL, EndCause.HANG_UP, now, say_bye=True, fields=fields)
             return
-        self._wish = reason_header
+        self._wish = fields
         self._stop_calling(now)
 
     def _on_first_sent(self, now: float) -> None:
@@ -277,7 +283,7 @@ class OutgoingInvite(Call):
     def _dismiss(self, dialog: Dialog, sender: Sender, now: float) -> None:
         """A 2xx nobody wants: ACK, then BYE for that dialog only."""
         self._acknowledge(dialog, sender, None, now)
-        self._say_bye(dialog, self._wish or "", now)
+        self._say_bye(dialog, self._wish or (), now)
 
     def _new_dialog(self, sender: Sender, response: Response) -> Dialog:
         assert sender.transaction is not None
@@ -415,7 +421,7 @@ class OutgoingInvite(Call):
     def _cancel(self, sender: Sender, now: float) -> None:
         self._is_cancelling = True
         self.state = InviteState.ENDING
-        sender.cancel((("Reason", self._wish),) if self._wish else (), now)
+        sender.cancel(self._wish or (), now)
 
     def _on_bye(self, dialog: Dialog, request: Request, transaction: ServerTransaction, now: float) -> None:
         if dialog is self.dialog and not dialog.is_early:

@@ -17,7 +17,7 @@ from engine.sip.modify import Acceptance, PendingOffer
 from engine.sip.negotiation import OfferState
 from engine.sip.reading import description_of, expires_of
 from engine.sip.sender import Fields, check_fields
-from engine.sip.session import Call
+from engine.sip.session import Call, goodbye_fields
 from engine.sip.timers import Timer
 from engine.sip.transactions import ServerTransaction
 from engine.sip.types import Body, EndCause, FailureKind, Flow, InviteState, Party
@@ -96,7 +96,8 @@ class IncomingInvite(Call):
         self._was_pracked = False
         self._has_described = False
         """Our answer or offer has gone out in a reliable provisional: SDP after it would be a new offer."""
-        self._wish: str | None = None
+        self._wish: Fields | None = None
+        """What our owner wants the BYE to carry that has to wait for the ACK; None: no BYE waits."""
 
     def limit_ringing(self, now: float) -> None:
         """§13.3.1: an INVITE with Expires gets 487 when it has expired without a final response."""
@@ -174,21 +175,27 @@ class IncomingInvite(Call):
         check_fields(tuple(headers))
         self._refuse(FailureKind.REJECTED, status, reason, now, tuple(headers))
 
-    def hang_up(self, now: float, reason_header: str = "", *, status: int = 480) -> None:
+    def hang_up(
+        self,
+        now: float,
+        reason_header: str = "",
+        *,
+        status: int = 480,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
         """End the call from any state, any number of times: before an answer it is rejected with `status`.
 
         §15: BYE has to wait for the ACK of our 2xx, or for the time in which it could come.
         """
         if self._is_over:
             return
-        fields: Fields = (("Reason", reason_header),) if reason_header else ()
-        check_fields(fields)
+        fields = goodbye_fields(reason_header, headers)
         if self.state is InviteState.PROCEEDING:
             self._refuse(FailureKind.REJECTED, status, "", now, fields)
         elif self._acceptance is None:
-            self._end(Party.LOCAL, EndCause.HANG_UP, now, reason_header=reason_header, say_bye=True)
+            self._end(Party.LOCAL, EndCause.HANG_UP, now, say_bye=True, fields=fields)
         else:
-            self._wish = reason_header
+            self._wish = fields
             self._end_without_bye(now)
 
     # DialogUser and ServerUser.
