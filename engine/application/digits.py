@@ -9,7 +9,7 @@ from msgspec import Struct
 
 __all__ = ["Digit", "DigitFeed"]
 
-log = structlog.getlogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class Digit(Struct, frozen=True):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ending", "EndingKind", "LegGone", "PartyLeg", "Session", "SessionDefaults", "SessionOwner"]
 
-log = structlog.getlogger(__name__)
+log = structlog.get_logger(__name__)
 
 MAX_IDLE_DOCUMENTS = 20
 """Documents in a row without media activity; one more is a loop (webhooks.md section 9, case 7)."""
