@@ -1,0 +1,17 @@
+"""The one way in which a sound cannot be had.
+
+SoundError
+"""
+
+from __future__ import annotations
+
+__all__ = ["SoundError"]
+
+
+class SoundError(Exception):
+    """A sound cannot be played. The message names it and why; credentials in its URL are left out."""
+
+    def __init__(self, url: str, problem: str) -> None:
+        super().__init__(f"cannot play {url}: {problem}")
+        self.url = url
+        self.problem = problem
