@@ -103,10 +103,9 @@ class DialManager:
         Raises Overloaded when there are `max_dials` already or admission is closed, and InvalidRequest for
         what this engine cannot do.
         """
-        if not self._is_open or self._group is None:
-            raise Overloaded("the engine takes no new dials", retry_after_s=self._retry_after_s)
-        if len(self._dials) >= self._max_dials:
-            raise Overloaded(f"{self._max_dials} dials are in progress", retry_after_s=self._retry_after_s)
+        refusal = self.refusal
+        if refusal or self._group is None:
+            raise Overloaded(refusal, retry_after_s=self._retry_after_s)
         if self._admit is not None:
             self._admit(request)
         dial = Dial(
@@ -136,6 +135,18 @@ class DialManager:
         del self._dials[dial.id]
         if not self._dials:
             self._idle.set()
+
+    @property
+    def refusal(self) -> str:
+        """Why a new dial would be refused now, whatever it asks for; empty: it would not."""
+        if not self._is_open:
+            return "the engine takes no new dials"
+        return f"{self._max_dials} dials are in progress" if len(self._dials) >= self._max_dials else ""
+
+    @property
+    def is_open(self) -> bool:
+        """Not draining and not stopped: more dials will be taken when there is room."""
+        return self._is_open
 
     def observe_all(self, make_observer: Callable[[Dial], Observer]) -> None:
         """Give every dial started from now on an observer of its own."""
