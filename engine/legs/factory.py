@@ -9,6 +9,7 @@ from engine.dial.leg import Leg, ParentLeg
 from engine.dial.request import DialRequest, Target
 from engine.dial.unrouted import UnroutedLeg
 from engine.ids import new_call_sid
+from engine.legs.caller_leg import CallerLeg
 from engine.legs.inbound_leg import InboundLeg
 from engine.legs.services import LegServices
 from engine.legs.sip_leg import SipLeg
@@ -38,6 +39,8 @@ class SipLegFactory:
         """The legs that ring for one target; what cannot be routed is one leg that fails at once (DV-25)."""
         if isinstance(parent, InboundLeg):
             routed = self._router.route(target, request, parent.identity, max(0, parent.max_forwards - 1))
+        elif isinstance(parent, CallerLeg):
+            routed = self._router.route(target, request, parent.identity)
         else:
             routed = self._router.route(target, request, None)
         if isinstance(routed, LegFailure):

@@ -6,16 +6,19 @@ anybody is rung; the answer leaves with the first message that carries it, 183 o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import structlog
 
 from engine.dial.events import CallerAnswered, CallerGone, DtmfReceived
-from engine.dial.leg import Inbox
+from engine.dial.leg import EndedBy, Inbox
 from engine.ids import CallSid
-from engine.legs.call_leg import CallLeg
+from engine.legs.call_leg import CallLeg, EndOfCall
 from engine.legs.services import SDP, LegServices, sdp_of
 from engine.routing.identity import identity_of
 from engine.sip.events import CallEvent, Confirmed, Ended, Failed, IncomingCall
-from engine.sip.types import Body, InviteState
+from engine.sip.message import Request
+from engine.sip.types import Address, Body, FailureKind, InviteState, Party
 from engine.sip.uas import IncomingInvite
 from media import AudioCapabilities
 
@@ -61,6 +64,7 @@ class InboundLeg(CallLeg):
         self.max_forwards = incoming.request.max_forwards
         """Hops the caller's INVITE may still make; ours for this caller may make one less (RFC 7332)."""
         self._call = incoming.call
+        self.sip_status, self.sip_reason = 100, "Trying"
         offer = sdp_of(incoming.body)
         stream = services.media.stream(capabilities, label=leg_id)
         try:
@@ -72,6 +76,24 @@ class InboundLeg(CallLeg):
         self._stream = stream
         stream.on_event(self._on_stream_event)
         incoming.call.owner = self
+
+    # -- facts ------------------------------------------------------------------------------------------
+
+    @property
+    def from_(self) -> str:
+        return self._invite.request.headers.get("from") or ""
+
+    @property
+    def to(self) -> str:
+        return self._invite.request.headers.get("to") or ""
+
+    @property
+    def invite(self) -> Request:
+        return self._invite.request
+
+    @property
+    def originating_address(self) -> Address:
+        return self._invite.flow.remote
 
     # -- ParentLeg --------------------------------------------------------------------------------------
 
@@ -94,6 +116,7 @@ class InboundLeg(CallLeg):
 
     def ring(self) -> None:
         if self._may_send_provisional and not self._has_early_media:
+            self.sip_status, self.sip_reason = 180, "Ringing"
             self._invite.ring(self._services.endpoint.now())
             self._services.endpoint.touch()
 
@@ -103,6 +126,7 @@ class InboundLeg(CallLeg):
             self.ring()
         elif self._may_send_provisional and not self._has_early_media:
             self._has_early_media = True
+            self.sip_status, self.sip_reason = 183, "Session Progress"
             self._invite.ring(self._services.endpoint.now(), 183, Body(SDP, self._answer))
             self._services.endpoint.touch()
 
@@ -110,6 +134,7 @@ class InboundLeg(CallLeg):
         if self._has_answered or self._gone is not None or self._stream is None:
             return
         self._has_answered = True
+        self.sip_status, self.sip_reason = 200, "OK"
         sdp = self._stream.create_offer() if self._is_delayed else self._answer
         self._invite.answer(Body(SDP, sdp), self._services.endpoint.now())
         self._services.endpoint.touch()
@@ -123,18 +148,22 @@ class InboundLeg(CallLeg):
         *,
         reason_header: str = "",
         retry_after_s: int | None = None,
+        headers: Sequence[tuple[str, str]] = (),
     ) -> None:
-        """BYE if the call was answered, else the final response `status`. Any number of times."""
+        """BYE if the call was answered, else the final response `status`. Any number of times.
+
+        `headers` go with whichever it is; ValueError for what cannot be sent.
+        """
         if self._gone is not None:
             return
         now = self._services.endpoint.now()
         if self._invite.state is InviteState.PROCEEDING:
-            headers = [("Reason", reason_header)] if reason_header else []
+            fields = [("Reason", reason_header)] if reason_header else []
             if retry_after_s is not None:
-                headers.append(("Retry-After", str(retry_after_s)))
-            self._invite.reject(now, status, reason, headers)
+                fields.append(("Retry-After", str(retry_after_s)))
+            self._invite.reject(now, status, reason, (*fields, *headers))
         else:
-            self._invite.hang_up(now, reason_header)
+            self._invite.hang_up(now, reason_header, headers=headers)
         self._services.endpoint.touch()
 
     # -- CallOwner --------------------------------------------------------------------------------------
@@ -143,11 +172,18 @@ class InboundLeg(CallLeg):
         """From the endpoint, in the order things happened."""
         match event:
             case Failed():
-                self._leave(event.at, event.failure.reason)
+                failure = event.failure
+                self._leave(event.at, failure.reason)
+                is_theirs = failure.kind is FailureKind.CALLER_GONE
+                by = EndedBy.CALLER if is_theirs else EndedBy.ENGINE
+                self._is_gone_now(EndOfCall(event.at, by, failure.status, failure.reason, "", None))
             case Ended():
                 self._leave(event.at, event.reason_header)
+                by = EndedBy.CALLER if event.by is Party.REMOTE else EndedBy.ENGINE
+                self._is_gone_now(EndOfCall(event.at, by, 200, "OK", event.reason_header, event.request))
             case Confirmed():
                 self._expect_media(event)
+                self._confirmed(event.at)
             case _:
                 if self._gone is None:
                     self._on_session_event(event)

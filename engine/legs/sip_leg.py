@@ -6,6 +6,8 @@ other branches and waits for nothing; the SIP core finishes every goodbye on its
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec.structs
 import structlog
 
@@ -28,10 +30,11 @@ from engine.dial.failure import (
 )
 from engine.dial.leg import Cause, EndedBy, Inbox
 from engine.ids import CallSid
-from engine.legs.call_leg import CallLeg
+from engine.legs.call_leg import CallLeg, EndOfCall
 from engine.legs.services import SDP, LegServices, required_sdp_of, sdp_of
 from engine.sip.events import Answered, CallEvent, Ended, Failed, InviteSent, Provisional
-from engine.sip.types import Body, Failure, FailureKind, InviteParams, Party
+from engine.sip.message import Request, Response
+from engine.sip.types import Body, Failure, FailureKind, InviteParams, InviteState, Party
 from media import AudioCapabilities, NegotiationFailed, PortsExhausted
 
 __all__ = ["SipLeg"]
@@ -64,6 +67,32 @@ class SipLeg(CallLeg):
         self._cause: Cause | None = None
         self._has_ended = False
 
+    # -- facts ------------------------------------------------------------------------------------------
+
+    @property
+    def from_(self) -> str:
+        return self._params.from_
+
+    @property
+    def to(self) -> str:
+        return self._params.to or f"<{self._params.target}>"
+
+    @property
+    def params(self) -> InviteParams:
+        """What the INVITE was made of, without the offer."""
+        return self._params
+
+    @property
+    def is_answered(self) -> bool:
+        """The call is up, and so is its audio."""
+        call = self._call
+        return (
+            call is not None
+            and call.state is InviteState.ESTABLISHED
+            and self.media is not None
+            and not self._has_ended
+        )
+
     # -- Leg --------------------------------------------------------------------------------------------
 
     def start(self, inbox: Inbox) -> None:
@@ -85,17 +114,24 @@ class SipLeg(CallLeg):
             return
         self._call = call
         if not call.is_resolving:
+            self.sip_status, self.sip_reason = _TRYING, "Trying"
             inbox.post(LegTrying(self._id, endpoint.now(), call.call_id))
 
-    def hang_up(self, cause: Cause) -> None:
+    def hang_up(self, cause: Cause, *, headers: Sequence[tuple[str, str]] = ()) -> None:
+        """`headers` go with the CANCEL or BYE; ValueError for what cannot be sent."""
         if self._cause is not None or self._has_ended:
             return
+        if self._call is not None:
+            self._call.hang_up(self._services.endpoint.now(), cause.reason_header, headers=headers)
         self._cause = cause
         if self._call is not None:
-            self._call.hang_up(self._services.endpoint.now(), cause.reason_header)
             self._services.endpoint.touch()
         # Nobody is heard any more: a far side that ignores CANCEL must not keep our ports for 64·T1.
         self._close_stream()
+
+    def detach(self) -> None:
+        """Report to nobody any more; the call goes on under whoever watches it."""
+        self._inbox = None
 
     # -- CallOwner --------------------------------------------------------------------------------------
 
@@ -105,6 +141,7 @@ class SipLeg(CallLeg):
             case Provisional():
                 self._on_provisional(event)
             case InviteSent():
+                self.sip_status, self.sip_reason = _TRYING, "Trying"
                 if self._inbox is not None and not self._has_ended:
                     self._inbox.post(LegTrying(self._id, event.at, event.call.call_id))
             case Answered():
@@ -113,7 +150,14 @@ class SipLeg(CallLeg):
                 self._on_failed(event.failure, event.at)
             case Ended():
                 by = EndedBy.CALLEE if event.by is Party.REMOTE else EndedBy.ENGINE
-                self._end(event.at, by, sip_status=200, sip_reason="OK", reason_header=event.reason_header)
+                self._end(
+                    event.at,
+                    by,
+                    sip_status=200,
+                    sip_reason="OK",
+                    reason_header=event.reason_header,
+                    message=event.request,
+                )
             case _:
                 if not self._has_ended:
                     self._on_session_event(event)
@@ -121,6 +165,7 @@ class SipLeg(CallLeg):
     def _on_provisional(self, event: Provisional) -> None:
         if event.status == _TRYING or self._inbox is None or self._has_ended or self._cause is not None:
             return
+        self.sip_status, self.sip_reason = event.status, event.reason
         if self._open_early_media(event):
             self._inbox.post(LegEarlyMedia(self._id, event.at, event.status, event.reason))
         else:
@@ -152,14 +197,18 @@ class SipLeg(CallLeg):
             self._on_media_failed(error.reason)
             return
         response = event.response
+        self.sip_status, self.sip_reason = response.status, response.reason
         self._inbox.post(LegAnswered(self._id, event.at, response.status, response.reason))
+        self._confirmed(event.at)
 
     def _on_failed(self, failure: Failure, at: float) -> None:
         if self._cause is not None and failure.status == 487:
             self._end(at, EndedBy.ENGINE, sip_status=487, sip_reason=failure.reason)
             return
         by = EndedBy.CALLEE if failure.kind is FailureKind.REFUSED else EndedBy.ENGINE
-        self._end(at, by, failure=_leg_failure(failure))
+        response = failure.response
+        reason_header = (response.headers.get("reason") or "") if response is not None else ""
+        self._end(at, by, failure=_leg_failure(failure), reason_header=reason_header, message=response)
 
     def _end(
         self,
@@ -170,6 +219,7 @@ class SipLeg(CallLeg):
         sip_reason: str = "",
         failure: LegFailure | None = None,
         reason_header: str = "",
+        message: Request | Response | None = None,
     ) -> None:
         if self._has_ended:
             return
@@ -180,6 +230,7 @@ class SipLeg(CallLeg):
             self._inbox.post(LegEnded(self._id, at, by, sip_status, sip_reason, failure, reason_header))
             self._inbox = None
         self._close_stream()
+        self._is_gone_now(EndOfCall(at, by, sip_status, sip_reason, reason_header, message))
 
     # -- CallLeg ----------------------------------------------------------------------------------------
 

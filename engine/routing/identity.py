@@ -14,7 +14,7 @@ from engine.sip.message import Request
 from engine.sip.uri import TelUri, escape_user, parse_uri
 from engine.sip.values import NameAddr
 
-__all__ = ["from_header", "identity_of", "without_parameters"]
+__all__ = ["from_header", "identity_of", "identity_of_address", "without_parameters"]
 
 _HIDES_IDENTITY = frozenset({"id", "user", "header", "full"})
 
@@ -29,10 +29,23 @@ def identity_of(invite: Request) -> CallerIdentity:
     return CallerIdentity("" if is_anonymous else number, is_restricted, asserted, privacy)
 
 
+def identity_of_address(from_: str) -> CallerIdentity:
+    """The caller of a call of ours, by the From (name-addr) it was made with."""
+    try:
+        number, is_anonymous = _number_in(NameAddr.parse(from_).uri)
+    except ParseError:
+        number, is_anonymous = "", False
+    return CallerIdentity("" if is_anonymous else number, is_anonymous)
+
+
 def _number_of(invite: Request) -> tuple[str, bool]:
     """User part of From, and whether it says nobody."""
+    return _number_in(invite.from_.uri)
+
+
+def _number_in(address: str) -> tuple[str, bool]:
     try:
-        uri = parse_uri(invite.from_.uri)
+        uri = parse_uri(address)
     except ParseError:
         return "", False
     if isinstance(uri, TelUri):
