@@ -1,0 +1,166 @@
+"""What is wrong with a document, and exactly where: RFC 9535 paths, words of JSON, a suggestion for a slip.
+
+msgspec names the first fault in words of Python with a path to the nearest container; this module goes the
+rest of the way. It runs only for documents that are refused.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from engine.application.schema.fields import NestedFault, PropertyError
+from engine.errors import EngineError
+
+__all__ = ["DocumentError", "explain"]
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_MESSAGE = re.compile(r"(?P<problem>.*?)(?: - at `(?P<path>\$.*)`)?\Z", re.DOTALL)
+_STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+)\]")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`\Z")
+_TYPES = re.compile(r"`([a-z |]+)`")
+_WORDS = {"int": "integer", "float": "number", "str": "string", "bool": "boolean"}
+
+
+class DocumentError(EngineError):
+    """A document that cannot be run. `path`: the culprit; for something missing, where it should be."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+        self.problem = problem
+
+    @classmethod
+    def at(cls, steps: Iterable[str | int], problem: str) -> DocumentError:
+        """`steps`: names and indices from the root."""
+        return cls(_written(steps), problem)
+
+    @classmethod
+    def unknown_verb(cls, steps: Iterable[str | int], name: object, known: Iterable[str]) -> DocumentError:
+        """With what may have been meant."""
+        return cls.at(steps, f"unknown verb {_quoted(name)}{_suggestion(name, known)}")
+
+
+def explain(fault: Exception, kind: type, above: Sequence[str | int], raw: object) -> DocumentError:
+    """A refused conversion of `raw` into `kind`, found at `above`."""
+    match = _MESSAGE.match(str(fault))
+    problem, path = (match["problem"], match["path"] or "$") if match else (str(fault), "$")
+    steps: list[str | int] = [
+        step["name"] if step["index"] is None else int(step["index"]) for step in _STEP.finditer(path)
+    ]
+    cause = fault.__cause__
+    if isinstance(cause, NestedFault):
+        return explain(cause.fault, cause.kind, (*above, *steps), cause.raw)
+    if isinstance(cause, PropertyError):
+        return DocumentError.at((*above, *steps, *cause.suffix), cause.problem)
+    unknown = _UNKNOWN.match(problem)
+    if unknown is not None:
+        name = unknown[1]
+        where = _value_at(raw, steps)
+        known = _properties(kind, steps, raw)
+        problem = f"unknown property{_suggestion(name, known)}"
+        return DocumentError.at((*above, *steps, *((name,) if _has(where, name) else ())), problem)
+    missing = _MISSING.match(problem)
+    if missing is not None:
+        return DocumentError.at((*above, *steps), f"missing required property `{missing[1]}`")
+    return DocumentError.at((*above, *steps), _in_json_words(problem, _value_at(raw, steps)))
+
+
+def _in_json_words(problem: str, value: object) -> str:
+    """msgspec speaks of `int` and `str`; whoever wrote JSON did not."""
+    if problem.startswith("Invalid enum value"):
+        return f"{_quoted(value)} is not one of the allowed values"
+    words = _TYPES.sub(lambda found: " or ".join(_WORDS.get(w, w) for w in found[1].split(" | ")), problem)
+    return words[:1].lower() + words[1:]
+
+
+def _properties(kind: type, steps: Sequence[str | int], raw: object) -> list[str]:
+    """Names of the properties of the struct that stands at `steps` below `kind`."""
+    candidates = [kind]
+    value = raw
+    for step in steps:
+        value = _value_at(value, (step,))
+        candidates = [inner for each in candidates for inner in _inside(each, step)]
+    structs = [each for each in candidates if isinstance(each, type) and issubclass(each, msgspec.Struct)]
+    tagged = [each for each in structs if _fits_tag(each, value)]
+    return [name for struct in tagged or structs for name in struct.__struct_encode_fields__]
+
+
+def _inside(kind: type, step: str | int) -> list[type]:
+    """The types a member of `kind` may have, unions taken apart."""
+    if isinstance(step, str):
+        if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+            return []
+        names = dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))
+        return _alternatives(typing.get_type_hints(kind)[names[step]]) if step in names else []
+    return [inner for each in typing.get_args(kind) for inner in _alternatives(each)]
+
+
+def _alternatives(hint: object) -> list[typing.Any]:
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return [each for inner in typing.get_args(hint) for each in _alternatives(inner)]
+    return [hint]
+
+
+def _fits_tag(struct: type[msgspec.Struct], value: object) -> bool:
+    config = struct.__struct_config__
+    return (
+        isinstance(value, Mapping)
+        and config.tag_field is not None
+        and value.get(config.tag_field) == config.tag
+    )
+
+
+def _value_at(raw: object, steps: Iterable[str | int]) -> object:
+    """What stands at `steps`; None where they lead nowhere."""
+    value = raw
+    for step in steps:
+        if isinstance(step, str) and isinstance(value, Mapping):
+            value = value.get(step)
+        elif isinstance(step, int) and isinstance(value, Sequence) and step < len(value):
+            value = value[step]
+        else:
+            return None
+    return value
+
+
+def _has(raw: object, name: str) -> bool:
+    return isinstance(raw, Mapping) and name in raw
+
+
+def _suggestion(name: object, known: Iterable[str]) -> str:
+    """The nearest known name, without regard to case."""
+    if not isinstance(name, str):
+        return ""
+    by_lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return f"; did you mean `{by_lower[near[0]]}`?" if near else ""
+
+
+def _quoted(value: object) -> str:
+    """A value as in JSON, short enough for a log line."""
+    try:
+        text = msgspec.json.encode(value).decode("utf-8")
+    except (TypeError, ValueError, OverflowError):
+        text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _written(steps: Iterable[str | int]) -> str:
+    """A path of RFC 9535: `$[0].target[2].number`, `$[0].headers['X-Account']`."""
+    path = "$"
+    for step in steps:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif _PLAIN.match(step):
+            path += f".{step}"
+        else:
+            escaped = step.replace("\\", "\\\\").replace("'", "\\'")
+            path += f"['{escaped}']"
+    return path
