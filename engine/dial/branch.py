@@ -26,6 +26,7 @@ class BranchNotes:
         "cause",
         "early_media_at",
         "end",
+        "is_handed_over",
         "leg",
         "ringing_at",
         "sip_call_id",
@@ -40,6 +41,8 @@ class BranchNotes:
         self.cause: Cause | None = None
         """Why we let go of it first; None while we have not."""
         self.end: LegEnded | None = None
+        self.is_handed_over = False
+        """It lives on under another owner."""
         self.sip_call_id = ""
         self.sip_reason = ""
         self.started_at: float | None = None
@@ -94,5 +97,6 @@ class BranchNotes:
             reason_header=over.reason_header if over is not None else "",
             failure=failure,
             is_answered_elsewhere=self.cause is Cause.COMPLETED_ELSEWHERE,
-            is_abandoned=over is None,
+            is_abandoned=over is None and not self.is_handed_over,
+            is_handed_over=self.is_handed_over,
         )

@@ -33,6 +33,7 @@ from engine.dial.events import (
     DialEvent,
     Disconnect,
     Finish,
+    HandOverRequested,
     HangUpLeg,
     HangUpRequested,
     LegAnswered,
@@ -45,12 +46,14 @@ from engine.dial.events import (
     PlayMusic,
     PlayRingback,
     PresentEarlyMedia,
+    ReleaseLeg,
     RingCaller,
     Screen,
     SetDeadline,
     StartLeg,
 )
 from engine.dial.failure import internal_error
+from engine.dial.handover import HandOvers, NewOwner
 from engine.dial.leg import Cause, EndedBy, Leg, ParentLeg
 from engine.dial.outcome import BranchEnd, DialStatus, How, StatusMap, TerminationReason, Verdict
 from engine.dial.parts import LegFactory, PlanFactory, Screening, ring_all
@@ -101,6 +104,7 @@ class Dial:
         "_decided_at",
         "_error",
         "_factory",
+        "_hand_overs",
         "_inbox",
         "_is_joining",
         "_loop",
@@ -153,6 +157,7 @@ class Dial:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._deadlines: Deadlines | None = None
         self._winner: Leg | None = None
+        self._hand_overs: HandOvers | None = None
         self._is_joining = False
         self._started_at = 0.0
         self._started_at_utc = 0.0
@@ -208,6 +213,22 @@ class Dial:
     def hang_up(self, cause: Cause = Cause.REQUESTED) -> None:
         """Ask the dial to end (DV-85). Returns at once; the result follows in the ordinary way."""
         self.post(HangUpRequested(asyncio.get_running_loop().time(), cause))
+
+    def hand_over(self, new_owner: NewOwner) -> asyncio.Future[bool]:
+        """Ask the dial to give its connected callee to `new_owner` and to end, reason `replaced`.
+
+        The caller stays, the callee stays, nobody is hung up; `new_owner(leg)` is called in the step in which
+        the dial lets go. The future says whether that happened: False if nobody was talking (any more), and
+        then the dial goes on as it was. Nothing has to wait for it.
+        """
+        if self._hand_overs is None:
+            self._hand_overs = HandOvers()
+        asked = self._hand_overs.ask(new_owner)
+        if self._result is None:
+            self.post(HandOverRequested(asyncio.get_running_loop().time()))
+        else:
+            self._hand_overs.refuse_all()
+        return asked
 
     def observe(self, observer: Observer) -> None:
         """Call `observer` for everything that happens from now on, the result last."""
@@ -324,6 +345,8 @@ class Dial:
             self._carry_out(self._progress.handle(event))
         assert self._plan is not None
         self._carry_out(self._plan.handle(event))
+        if self._hand_overs is not None and isinstance(event, HandOverRequested):
+            self._hand_overs.next()
         if self._observers and isinstance(event, LegEnded):
             self._publish_record(event.leg)
 
@@ -339,6 +362,8 @@ class Dial:
                     self._start(self._branches[command.leg].leg)
                 case HangUpLeg():
                     self._hang_up_leg(self._branches[command.leg], command.cause)
+                case ReleaseLeg():
+                    self._release(self._branches[command.leg])
                 case Connect():
                     self._connect(self._branches[command.leg].leg)
                 case Screen():
@@ -371,6 +396,14 @@ class Dial:
             notes.leg.hang_up(cause)
         except Exception:
             log.exception("leg failed to hang up", dial=self.id, leg=notes.leg.id)
+
+    def _release(self, notes: BranchNotes) -> None:
+        assert self._hand_overs is not None, "a plan gave a leg away, and nobody asked for it"
+        leg = notes.leg
+        leg.detach()
+        notes.is_handed_over = self._hand_overs.grant(leg)
+        if not notes.is_handed_over:
+            self._hang_up_leg(notes, Cause.ENGINE_ERROR)
 
     def _screen(self, notes: BranchNotes) -> None:
         assert self._screening is not None
@@ -499,7 +532,7 @@ class Dial:
             self._deadlines = None  # it knows us: a finished dial should not wait for the garbage collector
         cause = Cause.ENGINE_ERROR if self._error else Cause.NORMAL
         for notes in self._branches.values():
-            if notes.end is None and notes.cause is None:
+            if notes.end is None and notes.cause is None and not notes.is_handed_over:
                 self._hang_up_leg(notes, cause)
         if self._caller is not None:
             try:
@@ -515,6 +548,8 @@ class Dial:
             if not waiter.done():
                 waiter.set_result(result)
         self._waiters.clear()
+        if self._hand_overs is not None:
+            self._hand_overs.refuse_all()
         if self._observers:
             for record in result.legs:
                 if record.is_abandoned:

@@ -31,6 +31,7 @@ __all__ = [
     "Disconnect",
     "DtmfReceived",
     "Finish",
+    "HandOverRequested",
     "HangUpLeg",
     "HangUpRequested",
     "LegAnswered",
@@ -44,6 +45,7 @@ __all__ = [
     "PlayMusic",
     "PlayRingback",
     "PresentEarlyMedia",
+    "ReleaseLeg",
     "RingCaller",
     "Screen",
     "Screened",
@@ -152,6 +154,12 @@ class HangUpRequested(Struct, frozen=True):
     cause: Cause = Cause.REQUESTED
 
 
+class HandOverRequested(Struct, frozen=True):
+    """Somebody wants the connected callee for itself: nobody is hung up, the dial ends (`Dial.hand_over`)."""
+
+    at: float
+
+
 class Screened(Struct, frozen=True):
     """Screening of an answered branch ended (section 7)."""
 
@@ -208,6 +216,7 @@ DialEvent: TypeAlias = (
     | CallerAnswered
     | CallerGone
     | HangUpRequested
+    | HandOverRequested
     | Screened
     | Connected
     | DeadlinePassed
@@ -227,6 +236,12 @@ class StartLeg(Struct, frozen=True):
 class HangUpLeg(Struct, frozen=True):
     leg: CallSid
     cause: Cause
+
+
+class ReleaseLeg(Struct, frozen=True):
+    """Give the connected callee to whoever asked for it; it is the dial's leg no more."""
+
+    leg: CallSid
 
 
 class Screen(Struct, frozen=True):
@@ -291,5 +306,5 @@ CallerCommand: TypeAlias = (
 """What `progress.py` orders for the caller."""
 
 Command: TypeAlias = (
-    StartLeg | HangUpLeg | Screen | Connect | Disconnect | SetDeadline | Finish | CallerCommand
+    StartLeg | HangUpLeg | ReleaseLeg | Screen | Connect | Disconnect | SetDeadline | Finish | CallerCommand
 )

@@ -90,6 +90,9 @@ class Leg(Protocol):
     def hang_up(self, cause: Cause) -> None:
         """Let go. Returns at once; at any time, any number of times; the first cause counts."""
 
+    def detach(self) -> None:
+        """Post nothing more: the leg has been handed over and lives on without the dial."""
+
 
 class ParentLeg(Protocol):
     """The caller's leg, given to a dial that has to reach somebody for it. The dial never ends it.

@@ -27,6 +27,7 @@ from engine.dial.events import (
     DialEvent,
     Disconnect,
     Finish,
+    HandOverRequested,
     HangUpLeg,
     HangUpRequested,
     LegAnswered,
@@ -35,6 +36,7 @@ from engine.dial.events import (
     LegHeldBack,
     LegRinging,
     LegTrying,
+    ReleaseLeg,
     Screen,
     Screened,
     SetDeadline,
@@ -163,6 +165,8 @@ class RingAll:
                 return self._on_stop(event.at, Cause.CALLER_GONE)
             case HangUpRequested():
                 return self._on_stop(event.at, event.cause)
+            case HandOverRequested():
+                return self._on_hand_over(event.at)
             case LegHeldBack():
                 self._branches[event.leg].is_held_back = True
                 return _NOTHING
@@ -232,6 +236,16 @@ class RingAll:
 
     # --- ending
 
+    def _on_hand_over(self, at: float) -> Iterable[Command]:
+        """Only while two are talking: before that there is nobody to give away, after it nobody is left."""
+        winner = self._winner
+        if self._is_decided() or winner is None or winner.stage is not _Stage.TALKING:
+            return _NOTHING
+        verdict = self._completed(EndedBy.ENGINE, TerminationReason.REPLACED)
+        winner.stage = _Stage.ENDED
+        disconnect, *goodbyes = self._decide(at, verdict, Cause.REPLACED)
+        return disconnect, ReleaseLeg(winner.leg), *goodbyes
+
     def _on_ended(self, branch: _Branch, event: LegEnded) -> Iterable[Command]:
         stage, branch.stage = branch.stage, _Stage.ENDED
         match stage:
@@ -281,7 +295,8 @@ class RingAll:
         by = EndedBy.CALLER if cause is Cause.CALLER_GONE else EndedBy.ENGINE
         winner = self._winner
         if winner is not None and winner.stage is _Stage.TALKING:
-            return self._decide(at, self._completed(by), cause)
+            reason = TerminationReason.REPLACED if cause is Cause.REPLACED else TerminationReason.ANSWERED
+            return self._decide(at, self._completed(by, reason), cause)
         reason = TerminationReason.REPLACED if cause is Cause.REPLACED else TerminationReason.CALLER_GONE
         alive = (branch for branch in self._branches.values() if branch.stage is not _Stage.ENDED)
         decisive = winner or next(alive, None)

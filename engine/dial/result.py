@@ -41,6 +41,8 @@ class LegRecord(Struct, frozen=True):
     """Let go because another branch won."""
     is_abandoned: bool = False
     """Had not reported its end when the result was due (DV-30); it ends without the dial."""
+    is_handed_over: bool = False
+    """Was given to another owner while it talked: it is up, and its end will be told there."""
 
 
 class DialResult(Struct, frozen=True):

@@ -37,3 +37,6 @@ class UnroutedLeg:
 
     def hang_up(self, cause: Cause) -> None:
         """Nothing: it has ended already."""
+
+    def detach(self) -> None:
+        """Nothing: it has said all it had to say."""

@@ -65,6 +65,8 @@ class Script:
         if not self.has_ended:
             self.end(EndedBy.ENGINE, 487)
 
+    def detach(self) -> None: ...
+
     def end(self, by: EndedBy, status: int) -> None:
         assert self._inbox is not None
         self.has_ended = True

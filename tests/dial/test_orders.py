@@ -24,19 +24,21 @@ from engine.dial.events import (
     DeadlinePassed,
     DialEvent,
     Finish,
+    HandOverRequested,
     HangUpLeg,
     HangUpRequested,
     LegAnswered,
     LegEnded,
     LegRinging,
     LegTrying,
+    ReleaseLeg,
     Screen,
     Screened,
     SetDeadline,
     StartLeg,
 )
 from engine.dial.failure import refused
-from engine.dial.leg import EndedBy
+from engine.dial.leg import EndedBy, Leg
 from engine.dial.outcome import DialStatus
 from engine.dial.plan import RingAll
 from engine.dial.request import DialRequest, Target
@@ -61,7 +63,10 @@ def _check(
     assert audio.now_playing == ""
     assert not parent.is_attached
     for leg in legs.made:
-        assert leg.has_ended or leg.causes, f"leg {leg.id} was left alone"
+        record = result.record_of(leg.id)
+        is_given_away = record is not None and record.is_handed_over
+        assert leg.has_ended or leg.causes or is_given_away, f"leg {leg.id} was left alone"
+        assert not (is_given_away and leg.causes), f"leg {leg.id} was given away and hung up"
         if leg.has_answered:
             assert f"leg {leg.id}" in joined or leg.causes or leg.has_ended
     completed = result.dial_status is DialStatus.COMPLETED
@@ -79,6 +84,8 @@ async def _play(order: Sequence[str], *, burst: bool, is_deaf: bool) -> None:
     task = asyncio.create_task(dial.run())
     await settle()
     a, b = legs.made
+    asked: list[asyncio.Future[bool]] = []
+    taken: list[Leg] = []
     steps: dict[str, Callable[[], None]] = {
         "a answers": a.answer,
         "b answers": b.answer,
@@ -87,6 +94,7 @@ async def _play(order: Sequence[str], *, burst: bool, is_deaf: bool) -> None:
         "caller goes": parent.go,
         "time passes": lambda: None,
         "hang up": dial.hang_up,
+        "hand over": lambda: asked.append(dial.hand_over(taken.append)),
     }
     for step in order:
         leg = {"a": a, "b": b}.get(step[0]) if step[1] == " " else None
@@ -104,6 +112,10 @@ async def _play(order: Sequence[str], *, burst: bool, is_deaf: bool) -> None:
             if dial.winner is not None and not b.has_ended:
                 b.end()
     _check(dial, legs, parent, audio, seen)
+    assert all(answer.done() for answer in asked)
+    assert len(taken) == sum(answer.result() for answer in asked) <= 1
+    assert dial.result is not None
+    assert [leg.id for leg in taken] == [each.leg for each in dial.result.legs if each.is_handed_over]
 
 
 def test_every_order_of_two_legs_a_caller_and_a_timer_keeps_the_promises() -> None:
@@ -124,6 +136,13 @@ def test_a_request_to_hang_up_can_come_between_any_two_events() -> None:
         run_in_virtual_time(_play(order, burst=True, is_deaf=True))
 
 
+def test_a_request_to_hand_over_can_come_between_any_two_events() -> None:
+    steps = ("a answers", "b answers", "a ends", "caller goes", "hand over")
+    for order in permutations(steps):
+        run_in_virtual_time(_play(order, burst=False, is_deaf=False))
+        run_in_virtual_time(_play(order, burst=True, is_deaf=True))
+
+
 # --- the pure plan, exhaustively over a small alphabet
 
 
@@ -136,13 +155,14 @@ LETTERS: tuple[DialEvent, ...] = (
     Screened(CallSid("b"), 1.0, is_accepted=True),
     Screened(CallSid("b"), 1.0, is_accepted=False),
     CallerGone(1.0),
+    HandOverRequested(1.0),
     DeadlinePassed(Deadline.RING, 60.0),
     DeadlinePassed(Deadline.TIME_LIMIT, 60.0),
 )
 
 
 def test_every_word_of_four_events_leaves_the_plan_consistent() -> None:
-    """Also words no leg would speak: 10^4 of them, with `b` screened."""
+    """Also words no leg would speak: 11^4 of them, with `b` screened."""
 
     def words(length: int) -> list[tuple[DialEvent, ...]]:
         if length == 0:
@@ -166,7 +186,7 @@ def test_every_word_of_four_events_leaves_the_plan_consistent() -> None:
         orders += plan.handle(CallerGone(90.0))
         orders += plan.handle(DeadlinePassed(Deadline.SETTLE, 93.0))
         assert sum(isinstance(order, Finish) for order in orders) == 1
-        let_go = {order.leg for order in orders if isinstance(order, HangUpLeg)}
+        let_go = {order.leg for order in orders if isinstance(order, (HangUpLeg, ReleaseLeg))}
         ended = {event.leg for event in word if isinstance(event, LegEnded)}
         assert answered <= let_go | ended
 

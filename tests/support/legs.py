@@ -39,6 +39,10 @@ class FakeMedia:
     def close(self) -> None: ...
 
 
+class _NobodyListens:
+    def post(self, event: DialEvent) -> None: ...
+
+
 class FakeLeg:
     """A callee under the test's control.
 
@@ -90,6 +94,9 @@ class FakeLeg:
         self.causes.append(cause)
         if not self.is_deaf and not self.has_ended:
             self.end()
+
+    def detach(self) -> None:
+        self._inbox = _NobodyListens()
 
     def try_(self) -> None:
         """The INVITE goes out."""
