@@ -17,13 +17,22 @@ Sound: TypeAlias = Callable[[CallerAudio, ParentLeg], Joint]
 class CallerSide:
     """Keeps a sound that was asked for too early until the caller's media is open."""
 
-    __slots__ = ("_audio", "_has_early_media", "_is_being_answered", "_joint", "_parent", "_waiting")
+    __slots__ = (
+        "_audio",
+        "_has_early_media",
+        "_is_being_answered",
+        "_is_released",
+        "_joint",
+        "_parent",
+        "_waiting",
+    )
 
     def __init__(self, parent: ParentLeg, audio: CallerAudio) -> None:
         self._parent = parent
         self._audio = audio
         self._has_early_media = False
         self._is_being_answered = parent.has_answered
+        self._is_released = False
         self._joint: Joint | None = None
         """What the caller hears."""
         self._waiting: Sound | None = None
@@ -37,7 +46,10 @@ class CallerSide:
         self._parent.attach(inbox)
 
     def release(self) -> None:
-        """Silence, and hand the leg back."""
+        """Silence, and hand the leg back. Once: it may be in another dial's hands when this is said again."""
+        if self._is_released:
+            return
+        self._is_released = True
         try:
             self.silence()
         finally:

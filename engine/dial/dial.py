@@ -372,7 +372,8 @@ class Dial:
                     self._progress = None
                     self._decided_at = self._now()
                     if self._caller is not None:
-                        self._caller.silence()
+                        # Callees may take their time to say goodbye; the caller need not wait for that.
+                        self._caller.release()
                 case Finish():
                     self._finish(command.verdict)
                 case _:

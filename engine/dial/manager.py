@@ -96,9 +96,10 @@ class DialManager:
         parent: ParentLeg | None = None,
         *,
         observer: Observer | None = None,
+        screening: Screening | None = None,
         dial_id: DialId | None = None,
     ) -> Dial:
-        """Begin a dial; `await dial.wait()` gives its result.
+        """Begin a dial; `await dial.wait()` gives its result. `screening`: of this dial; None: everybody's.
 
         Raises Overloaded when there are `max_dials` already or admission is closed, and InvalidRequest for
         what this engine cannot do.
@@ -113,7 +114,7 @@ class DialManager:
             legs=self._legs,
             parent=parent,
             audio=self._audio,
-            screening=self._screening,
+            screening=screening or self._screening,
             status_map=self._status_map,
             dial_id=dial_id,
         )
