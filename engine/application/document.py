@@ -59,8 +59,8 @@ __all__ = [
     "parse_document",
 ]
 
-MAX_BYTES = 1_048_576
-"""A longer document is refused unread (webhooks.md section 9, case 5)."""
+MAX_BYTES = 1_000_000
+"""A document of this size or more is refused unread (webhooks.md section 9, case 5)."""
 MAX_DEPTH = 32
 """Arrays and objects inside each other; a usual document has five."""
 
@@ -121,8 +121,8 @@ def parse_document(raw: object, *, only: frozenset[type[Verb]] | None = None) ->
 def decode_document(text: bytes | str, *, only: frozenset[type[Verb]] | None = None) -> tuple[Verb, ...]:
     """The same from JSON text (a document in a configuration file, `app_json` of a REST call)."""
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    if len(data) > MAX_BYTES:
-        raise DocumentError("$", f"{len(data)} bytes are more than {MAX_BYTES}")
+    if len(data) >= MAX_BYTES:
+        raise DocumentError("$", f"{len(data)} bytes; less than {MAX_BYTES} are allowed")
     try:
         raw = msgspec.json.decode(data)
     except RecursionError:

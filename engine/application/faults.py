@@ -20,8 +20,7 @@ from engine.errors import EngineError
 __all__ = ["DocumentError", "explain"]
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_MESSAGE = re.compile(r"(?P<problem>.*?)(?: - at `(?P<path>\$.*)`)?\Z", re.DOTALL)
-_STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+)\]")
+_STEP = re.compile(r"\.(?P<name>[^.\[`]+)|\[(?P<index>\d+)\]")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`\Z")
 _TYPES = re.compile(r"`([a-z |]+)`")
@@ -49,11 +48,10 @@ class DocumentError(EngineError):
 
 def explain(fault: Exception, kind: type, above: Sequence[str | int], raw: object) -> DocumentError:
     """A refused conversion of `raw` into `kind`, found at `above`."""
-    match = _MESSAGE.match(str(fault))
-    problem, path = (match["problem"], match["path"] or "$") if match else (str(fault), "$")
-    steps: list[str | int] = [
-        step["name"] if step["index"] is None else int(step["index"]) for step in _STEP.finditer(path)
-    ]
+    problem, _, path = str(fault).rpartition(" - at `")
+    if not problem:
+        problem, path = path, "$"
+    steps = _steps(path, raw)
     cause = fault.__cause__
     if isinstance(cause, NestedFault):
         return explain(cause.fault, cause.kind, (*above, *steps), cause.raw)
@@ -69,33 +67,64 @@ def explain(fault: Exception, kind: type, above: Sequence[str | int], raw: objec
     missing = _MISSING.match(problem)
     if missing is not None:
         return DocumentError.at((*above, *steps), f"missing required property `{missing[1]}`")
-    return DocumentError.at((*above, *steps), _in_json_words(problem, _value_at(raw, steps)))
+    if problem.startswith("Invalid "):
+        value = _value_at(raw, steps)
+        allowed = _allowed(kind, steps, raw)
+        problem = f"{_quoted(value)} is none of {', '.join(allowed)}{_suggestion(value, allowed)}"
+        return DocumentError.at((*above, *steps), problem)
+    return DocumentError.at((*above, *steps), _in_json_words(problem))
 
 
-def _in_json_words(problem: str, value: object) -> str:
+def _steps(path: str, raw: object) -> list[str | int]:
+    """msgspec's path, as far as it leads: where a map has an unsuitable key, it stops at the map."""
+    steps: list[str | int] = []
+    for found in _STEP.finditer(path):
+        step = found["name"] if found["index"] is None else int(found["index"])
+        if not _exists(raw, (*steps, step)):
+            break
+        steps.append(step)
+    return steps
+
+
+def _in_json_words(problem: str) -> str:
     """msgspec speaks of `int` and `str`; whoever wrote JSON did not."""
-    if problem.startswith("Invalid enum value"):
-        return f"{_quoted(value)} is not one of the allowed values"
     words = _TYPES.sub(lambda found: " or ".join(_WORDS.get(w, w) for w in found[1].split(" | ")), problem)
     return words[:1].lower() + words[1:]
 
 
 def _properties(kind: type, steps: Sequence[str | int], raw: object) -> list[str]:
     """Names of the properties of the struct that stands at `steps` below `kind`."""
-    candidates = [kind]
+    structs = [each for each in _types_at(kind, steps, raw) if _is_struct(each)]
+    return [name for struct in structs for name in struct.__struct_encode_fields__]
+
+
+def _allowed(kind: type, steps: Sequence[str | int], raw: object) -> list[str]:
+    """What an enumeration or the tag of a union may be."""
+    values = [
+        str(value)
+        for each in _types_at(kind, steps, raw)
+        if typing.get_origin(each) is typing.Literal
+        for value in typing.get_args(each)
+    ]
+    owners = [each for each in _types_at(kind, steps[:-1], None) if _is_struct(each)]
+    return values or [str(each.__struct_config__.tag) for each in owners]
+
+
+def _types_at(kind: type, steps: Sequence[str | int], raw: object) -> list[typing.Any]:
+    """The types that may stand at `steps` below `kind`; of a union, the one its tag names."""
+    candidates: list[typing.Any] = [kind]
     value = raw
     for step in steps:
         value = _value_at(value, (step,))
         candidates = [inner for each in candidates for inner in _inside(each, step)]
-    structs = [each for each in candidates if isinstance(each, type) and issubclass(each, msgspec.Struct)]
-    tagged = [each for each in structs if _fits_tag(each, value)]
-    return [name for struct in tagged or structs for name in struct.__struct_encode_fields__]
+        candidates = [each for each in candidates if _fits_tag(each, value)] or candidates
+    return candidates
 
 
-def _inside(kind: type, step: str | int) -> list[type]:
+def _inside(kind: typing.Any, step: str | int) -> list[typing.Any]:
     """The types a member of `kind` may have, unions taken apart."""
     if isinstance(step, str):
-        if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+        if not _is_struct(kind):
             return []
         names = dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))
         return _alternatives(typing.get_type_hints(kind)[names[step]]) if step in names else []
@@ -108,30 +137,35 @@ def _alternatives(hint: object) -> list[typing.Any]:
     return [hint]
 
 
-def _fits_tag(struct: type[msgspec.Struct], value: object) -> bool:
-    config = struct.__struct_config__
-    return (
-        isinstance(value, Mapping)
-        and config.tag_field is not None
-        and value.get(config.tag_field) == config.tag
-    )
+def _is_struct(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _fits_tag(kind: typing.Any, value: object) -> bool:
+    if not _is_struct(kind) or not isinstance(value, Mapping):
+        return False
+    config = kind.__struct_config__
+    return config.tag_field is not None and bool(value.get(config.tag_field) == config.tag)
 
 
 def _value_at(raw: object, steps: Iterable[str | int]) -> object:
     """What stands at `steps`; None where they lead nowhere."""
     value = raw
     for step in steps:
-        if isinstance(step, str) and isinstance(value, Mapping):
-            value = value.get(step)
-        elif isinstance(step, int) and isinstance(value, Sequence) and step < len(value):
-            value = value[step]
-        else:
+        if not _has(value, step):
             return None
+        value = value[step]  # type: ignore[index]
     return value
 
 
-def _has(raw: object, name: str) -> bool:
-    return isinstance(raw, Mapping) and name in raw
+def _exists(raw: object, steps: Sequence[str | int]) -> bool:
+    return _has(_value_at(raw, steps[:-1]), steps[-1])
+
+
+def _has(raw: object, step: str | int) -> bool:
+    if isinstance(step, str):
+        return isinstance(raw, Mapping) and step in raw
+    return isinstance(raw, (list, tuple)) and step < len(raw)
 
 
 def _suggestion(name: object, known: Iterable[str]) -> str:

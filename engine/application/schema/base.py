@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import field
 
 from engine.application.schema.fields import Schema
@@ -14,7 +16,7 @@ class Verb(Schema, frozen=True, kw_only=True, tag_field="verb"):
 
     id: str = ""
     """Comes back as `verb_id` in the verb's hook (DV-02)."""
-    note: object = field(default=None, name="_")
+    note: Any = field(default=None, name="_")
     """Whatever the application wrote under `_`; carried, never read (DV-02)."""
 
     @classmethod

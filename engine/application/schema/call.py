@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, field
 from msgspec.structs import force_setattr
@@ -49,7 +49,7 @@ class DeclineVerb(Verb, frozen=True, kw_only=True, tag="sip:decline"):
 class TagVerb(Verb, frozen=True, kw_only=True, tag="tag"):
     """Data that comes back as `customerData` in every later hook of the call."""
 
-    data: dict[str, object]
+    data: dict[str, Any]
 
 
 class ConfigVerb(Verb, frozen=True, kw_only=True, tag="config"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 from msgspec.structs import force_setattr
@@ -71,7 +71,7 @@ class Dub(Schema, frozen=True, kw_only=True):
     action: Literal["addTrack", "removeTrack", "silenceTrack", "playOnTrack", "sayOnTrack"]
     track: str
     play: str = ""
-    say: str | dict[str, object] = ""
+    say: str | dict[str, Any] = ""
     loop: bool = False
     gain: Decibels | None = None
 
@@ -102,7 +102,7 @@ class DialVerb(Verb, frozen=True, kw_only=True, tag="dial"):
     proxy: str = ""
     """SIP URI; empty: none."""
     refer_hook: HookField | None = None
-    tag: dict[str, object] | None = None
+    tag: dict[str, Any] | None = None
     """`customerData` of the child legs."""
     forward_pai: bool = field(default=True, name="forwardPAI")
     time_limit: Seconds | None = None

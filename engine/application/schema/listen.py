@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec.structs import force_setattr
 
@@ -63,7 +63,7 @@ class ListenVerb(Verb, frozen=True, kw_only=True, tag="listen"):
     """None once decoded: see `auth`."""
     mix_type: Literal["mono", "stereo", "mixed"] = "mono"
     sample_rate: SampleRate = 8000
-    metadata: dict[str, object] = {}
+    metadata: dict[str, Any] = {}
     finish_on_key: str = ""
     max_length: Seconds | None = None
     """Seconds."""
@@ -98,7 +98,7 @@ class BackgroundListen(Schema, frozen=True, kw_only=True):
     """None once decoded: see `auth`."""
     mix_type: Literal["mono", "stereo", "mixed"] = "mono"
     sample_rate: SampleRate = 8000
-    metadata: dict[str, object] = {}
+    metadata: dict[str, Any] = {}
     finish_on_key: str = ""
     max_length: Seconds | None = None
     timeout: Seconds | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -18,16 +18,16 @@ class Synthesizer(Schema, frozen=True, kw_only=True):
     """Empty or `default`: the session's."""
     language: str = ""
     """BCP 47: `en-US`."""
-    voice: str | dict[str, object] = ""
+    voice: str | dict[str, Any] = ""
     label: str = ""
     """Which of several credentials of one vendor."""
     fallback_vendor: str = ""
     fallback_language: str = ""
-    fallback_voice: str | dict[str, object] = ""
+    fallback_voice: str | dict[str, Any] = ""
     fallback_label: str = ""
     engine: Literal["standard", "neural", "generative", "long-form"] | None = None
     gender: Literal["MALE", "FEMALE", "NEUTRAL"] | None = None
-    options: dict[str, object] = {}
+    options: dict[str, Any] = {}
     """The vendor's own."""
 
 
@@ -56,7 +56,7 @@ class Recognizer(Schema, frozen=True, kw_only=True):
     """BCP 47: `en-US`."""
     label: str = ""
     model: str = ""
-    hints: tuple[str | dict[str, object], ...] = ()
+    hints: tuple[str | dict[str, Any], ...] = ()
     """Words and phrases to expect; an object is `{phrase, boost}`."""
     hints_boost: float | None = None
     interim: bool = False
@@ -107,23 +107,23 @@ class Recognizer(Schema, frozen=True, kw_only=True):
     fallback_vendor: str = ""
     fallback_language: str = ""
     fallback_label: str = ""
-    custom_options: dict[str, object] = {}
+    custom_options: dict[str, Any] = {}
     """Sent to a recogniser attached over WebSocket."""
-    assembly_ai_options: dict[str, object] = {}
-    aws_options: dict[str, object] = {}
-    azure_options: dict[str, object] = {}
-    cobalt_options: dict[str, object] = {}
-    deepgram_options: dict[str, object] = {}
-    elevenlabs_options: dict[str, object] = {}
-    gladia_options: dict[str, object] = {}
-    google_options: dict[str, object] = {}
-    houndify_options: dict[str, object] = {}
-    ibm_options: dict[str, object] = {}
-    modulate_options: dict[str, object] = {}
-    nuance_options: dict[str, object] = {}
-    nvidia_options: dict[str, object] = {}
-    openai_options: dict[str, object] = {}
-    soniox_options: dict[str, object] = {}
-    speechmatics_options: dict[str, object] = {}
-    verbio_options: dict[str, object] = {}
-    xai_options: dict[str, object] = {}
+    assembly_ai_options: dict[str, Any] = {}
+    aws_options: dict[str, Any] = {}
+    azure_options: dict[str, Any] = {}
+    cobalt_options: dict[str, Any] = {}
+    deepgram_options: dict[str, Any] = {}
+    elevenlabs_options: dict[str, Any] = {}
+    gladia_options: dict[str, Any] = {}
+    google_options: dict[str, Any] = {}
+    houndify_options: dict[str, Any] = {}
+    ibm_options: dict[str, Any] = {}
+    modulate_options: dict[str, Any] = {}
+    nuance_options: dict[str, Any] = {}
+    nvidia_options: dict[str, Any] = {}
+    openai_options: dict[str, Any] = {}
+    soniox_options: dict[str, Any] = {}
+    speechmatics_options: dict[str, Any] = {}
+    verbio_options: dict[str, Any] = {}
+    xai_options: dict[str, Any] = {}

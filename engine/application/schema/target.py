@@ -13,6 +13,7 @@ from engine.application.schema.fields import (
     HookField,
     PropertyError,
     Schema,
+    check_uri,
     check_user,
 )
 from engine.dial import InvalidRequest
@@ -30,6 +31,16 @@ class From(Schema, frozen=True, kw_only=True):
     user: str = ""
     host: str = ""
 
+    def __post_init__(self) -> None:
+        self.to_override()
+
+    def to_override(self) -> FromOverride:
+        """As the dial wants it."""
+        try:
+            return FromOverride(self.user, self.host)
+        except InvalidRequest as refused:
+            raise PropertyError(refused.problem, (refused.field.removeprefix("from."),)) from None
+
 
 class _Target(Schema, frozen=True, kw_only=True, tag_field="type"):
     confirm_hook: HookField | None = None
@@ -41,6 +52,11 @@ class _Target(Schema, frozen=True, kw_only=True, tag_field="type"):
     from_: From | None = field(default=None, name="from")
     proxy: str = ""
     """SIP URI of the outbound proxy of this branch."""
+
+    @property
+    def from_override(self) -> FromOverride | None:
+        """`from` as the dial wants it."""
+        return self.from_.to_override() if self.from_ is not None else None
 
     def __post_init__(self) -> None:
         if self.url is not None:
@@ -68,7 +84,7 @@ class PhoneTarget(_Target, frozen=True, kw_only=True, tag="phone"):
             self.number,
             trunk=self.trunk,
             headers=self.headers,
-            from_=_from(self),
+            from_=self.from_override,
             proxy=self.proxy,
             confirm_hook=_url(self),
         )
@@ -104,7 +120,7 @@ class SipTarget(_Target, frozen=True, kw_only=True, tag="sip"):
             username=auth.username if auth else "",
             password=auth.password if auth else "",
             headers=self.headers,
-            from_=_from(self),
+            from_=self.from_override,
             proxy=self.proxy,
             confirm_hook=_url(self),
         )
@@ -128,7 +144,7 @@ class UserTarget(_Target, frozen=True, kw_only=True, tag="user"):
             self.name,
             override_to=self.override_to,
             headers=self.headers,
-            from_=_from(self),
+            from_=self.from_override,
             proxy=self.proxy,
             confirm_hook=_url(self),
         )
@@ -144,6 +160,8 @@ class TeamsTarget(_Target, frozen=True, kw_only=True, tag="teams"):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_user(self.number, "number")
+        if self.proxy:
+            check_uri(self.proxy, "proxy")
 
 
 Target = PhoneTarget | SipTarget | UserTarget | TeamsTarget
@@ -154,8 +172,6 @@ _PROPERTIES = {
     "name": "name",
     "proxy": "proxy",
     "override_to": "overrideTo",
-    "from.user": "from",
-    "from.host": "from",
 }
 """The dial's names for what it refuses, and the document's."""
 
@@ -169,10 +185,6 @@ def _check(target: PhoneTarget | SipTarget | UserTarget) -> None:
         if name == "sipUri" and not isinstance(target, UserTarget) and target.number:
             name = "number"  # a URI may stand there
         raise PropertyError(refused.problem, (name,) if name else ()) from None
-
-
-def _from(target: _Target) -> FromOverride | None:
-    return FromOverride(target.from_.user, target.from_.host) if target.from_ is not None else None
 
 
 def _url(target: _Target) -> str:
