@@ -2,5 +2,7 @@
 
 from engine.sounds.errors import SoundError
 from engine.sounds.library import Sound, SoundLibrary, SoundLimits
+from engine.sounds.playing import play_through
+from engine.sounds.playlist import Playlist
 
-__all__ = ["Sound", "SoundError", "SoundLibrary", "SoundLimits"]
+__all__ = ["Playlist", "Sound", "SoundError", "SoundLibrary", "SoundLimits", "play_through"]
