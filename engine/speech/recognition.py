@@ -23,6 +23,7 @@ __all__ = [
     "Recognisers",
     "RecognitionEvent",
     "RecognitionFailed",
+    "RecognitionLost",
     "RecognitionOptions",
     "RecognitionResult",
     "RecognitionSession",
@@ -96,7 +97,13 @@ class RecognitionFailed(Struct, frozen=True):
     reason: str
 
 
-RecognitionEvent = SpeechBegan | RecognitionResult | RecognitionFailed
+class RecognitionLost(Struct, frozen=True):
+    """Something that was said will not be understood any more; the session goes on."""
+
+    reason: str
+
+
+RecognitionEvent = SpeechBegan | RecognitionResult | RecognitionLost | RecognitionFailed
 
 
 class RecognitionSession(Protocol):
