@@ -5,29 +5,29 @@ from __future__ import annotations
 from litestar import Litestar
 from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 
-from engine.api.dials.bodies import (
-    AmdOptions,
-    DialList,
-    DialView,
-    FromBody,
-    LegView,
-    NewDial,
-    ResultBody,
-    TargetBody,
-)
+from engine.api.accounts import bodies as calls
+from engine.api.accounts.routes import account_routes
+from engine.api.dials import bodies as dials
 from engine.api.dials.book import DialBook
 from engine.api.dials.routes import dial_routes
-from engine.api.docs import docs_routes, openapi_config
+from engine.api.docs import FieldSchemas, docs_routes, openapi_config
 from engine.api.errors import Problem, handle_exception
 from engine.api.gate import Gate
 from engine.api.health import health_routes
 from engine.api.keys import Keys
 from engine.api.services import ApiServices, DialEngine
 from engine.api.visitors import Visitors
+from engine.application.schema.dial import Amd, AmdTimers
+from engine.application.schema.target import From, PhoneTarget, SipTarget, TeamsTarget, UserTarget
 
 __all__ = ["ApiApp", "create_app"]
 
-_BODIES = (AmdOptions, DialList, DialView, FromBody, LegView, NewDial, ResultBody, TargetBody, Problem)
+_BODIES = (
+    *(dials.AmdOptions, dials.DialList, dials.DialView, dials.FromBody, dials.LegView, dials.NewDial),
+    *(dials.ResultBody, dials.TargetBody, calls.Created, calls.DtmfBody, calls.NewCall, calls.SipRequestBody),
+    *(calls.UpdateCall, Amd, AmdTimers, From, PhoneTarget, SipTarget, TeamsTarget, UserTarget, Problem),
+)
+"""Whose fields are explained in the documentation."""
 _PUBLIC = frozenset({"/", "/docs", "/docs/", "/docs/openapi.json", "/healthz", "/readyz"})
 """No key is needed to see these."""
 
@@ -65,11 +65,14 @@ def create_app(engine: DialEngine, services: ApiServices) -> ApiApp:
         health_routes(engine, services.checks, gates),
         *docs_routes(),
     ]
+    if services.calls is not None:
+        routes.append(account_routes(engine, services.calls))
     litestar = Litestar(
         routes,
         openapi_config=openapi_config(services.http.url, _BODIES),
         exception_handlers={Exception: handle_exception},
         request_max_body_size=services.http.max_body_bytes,
+        plugins=[FieldSchemas()],
         logging_config=None,
     )
     gate = Gate(litestar, keys, max_body_bytes=services.http.max_body_bytes, public=_PUBLIC)

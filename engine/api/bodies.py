@@ -14,6 +14,8 @@ import msgspec
 from litestar.dto import AbstractDTO
 
 from engine.api.errors import ApiError, Invalid
+from engine.application.faults import DocumentError, explain
+from engine.application.schema.fields import decode_field
 
 if TYPE_CHECKING:
     from litestar._openapi.schema_generation import SchemaCreator
@@ -26,37 +28,31 @@ __all__ = ["StrictJson", "decode"]
 T = TypeVar("T")
 
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {}
+_MISSING = re.compile(r"missing required property `(.+)`")
 
 
 def decode(data: bytes, kind: type[T]) -> T:
     """Raises ApiError (400) that names the field."""
     decoder = _decoders.get(kind)
     if decoder is None:
-        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
+        decoder = _decoders[kind] = msgspec.json.Decoder(kind, dec_hook=decode_field)
     try:
         return decoder.decode(data)  # type: ignore[no-any-return]
-    except msgspec.ValidationError as error:
-        raise _named(str(error)) from error
+    except (msgspec.ValidationError, OverflowError) as fault:
+        raise _named(explain(fault, kind, (), msgspec.json.decode(data))) from fault
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ApiError(400, f"the body is not JSON: {error}") from error
     except RecursionError as error:
         raise ApiError(400, "the body is nested too deeply") from error
 
 
-_FIELD = re.compile(r"Object (?:missing required|contains unknown) field `(.+)`")
-
-
-def _named(text: str) -> ApiError:
-    """Out of msgspec's "Expected `str`, got `int` - at `$.to.number`"."""
-    problem, _, path = text.partition(" - at `")
-    field = path.removesuffix("`").removeprefix("$").removeprefix(".")
-    named = _FIELD.fullmatch(problem)
-    if named:
-        field = f"{field}.{named[1]}" if field else named[1]
-        problem = "is required" if "missing" in problem else "is unknown"
-    if not field:
-        return ApiError(400, f"the body: {problem}")
-    return Invalid(field, problem)
+def _named(fault: DocumentError) -> ApiError:
+    """The field as its writer would call it: `to.number`, without the `$` of a path."""
+    field, problem = fault.path.removeprefix("$").removeprefix("."), fault.problem
+    missing = _MISSING.fullmatch(problem)
+    if missing:
+        return Invalid(f"{field}.{missing[1]}" if field else missing[1], "is required")
+    return Invalid(field, problem) if field else ApiError(400, f"the body: {problem}")
 
 
 class StrictJson(AbstractDTO[T]):

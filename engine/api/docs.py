@@ -6,9 +6,9 @@ import ast
 import inspect
 import itertools
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from litestar import Request, get
@@ -16,10 +16,17 @@ from litestar.enums import OpenAPIMediaType
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme, Server
+from litestar.openapi.spec import Components, OpenAPIType, Reference, Schema, SecurityScheme, Server
+from litestar.plugins import OpenAPISchemaPlugin
 from litestar.response import Redirect
 
-__all__ = ["DocsPage", "docs_routes", "openapi_config"]
+from engine.application.schema.fields import Decibels, Headers, HookField
+
+if TYPE_CHECKING:
+    from litestar._openapi.schema_generation import SchemaCreator
+    from litestar.typing import FieldDefinition
+
+__all__ = ["DocsPage", "FieldSchemas", "docs_routes", "openapi_config"]
 
 _ABOUT = (
     "Dial people over SIP. `/v1/dials` is the engine's own API; `/v1/Accounts` controls calls that run an "
@@ -55,6 +62,49 @@ def docs_routes() -> Sequence[HTTPRouteHandler]:
         return Redirect("/docs")
 
     return [index]
+
+
+class FieldSchemas(OpenAPISchemaPlugin):
+    """What the fields of documents that JSON cannot name look like."""
+
+    @staticmethod
+    def is_plugin_supported_type(value: Any) -> bool:
+        """A type of `engine.application.schema.fields`."""
+        return value in _FIELDS
+
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> Schema:
+        """That of the JSON value."""
+        return _FIELDS[field_definition.annotation]()
+
+
+def _text(description: str) -> Schema:
+    return Schema(type=OpenAPIType.STRING, description=description)
+
+
+def _hook() -> Schema:
+    properties: dict[str, Reference | Schema] = {
+        "url": _text("http or https"),
+        "method": Schema(type=OpenAPIType.STRING, enum=["GET", "POST"]),
+        "username": _text("For basic authentication"),
+        "password": _text(""),
+    }
+    return Schema(
+        one_of=[
+            _text("A URL"),
+            Schema(type=OpenAPIType.OBJECT, properties=properties, required=["url"]),
+        ]
+    )
+
+
+def _headers() -> Schema:
+    return Schema(type=OpenAPIType.OBJECT, additional_properties=Schema(type=OpenAPIType.STRING))
+
+
+def _decibels() -> Schema:
+    return Schema(one_of=[Schema(type=OpenAPIType.NUMBER, minimum=-60, maximum=60), _text("`10 dB`")])
+
+
+_FIELDS: dict[object, Callable[[], Schema]] = {HookField: _hook, Headers: _headers, Decibels: _decibels}
 
 
 class DocsJson(OpenAPIRenderPlugin):

@@ -1,20 +1,23 @@
 """Calls as the call-control API sees them. Whoever runs calls implements `CallControl`.
 
-Everything that arrives here has been checked for shape: types, ranges, combinations. What only the runner of
-calls can know (a document's verbs, a trunk, the state of a call) it refuses by the exceptions named here.
+Everything that arrives here has been checked for shape: types, ranges, combinations, documents. What only
+the runner of calls can know (an application, a trunk, the state of a call) it refuses by the exceptions here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Literal, Protocol
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
-from engine.config import AccountConfig, HookConfig
+from engine.application.document import Verb
+from engine.application.schema.dial import Amd
+from engine.config import AccountConfig
 from engine.dial.request import Target
 from engine.errors import EngineError
+from engine.hooks import Hook
 
 __all__ = [
     "CallControl",
@@ -33,7 +36,7 @@ __all__ = [
 
 
 class NoSuchCall(EngineError):
-    """No call of this account has that sid: it never had, or it has ended."""
+    """No call of this account has that sid: it never had, or it has ended long ago."""
 
 
 class WrongCallState(EngineError):
@@ -45,28 +48,29 @@ class NoSuchApplication(EngineError):
 
 
 class CallOrder(Struct, frozen=True, kw_only=True):
-    """`POST …/Calls`, checked. Exactly one of the three ways to control the call is given."""
+    """`POST …/Calls`, checked. Of several ways to control the call `document` goes before `call_hook`, and
+    that before `application_sid`."""
 
     account: AccountConfig
     from_: str
     target: Target
     application_sid: str = ""
-    call_hook: HookConfig | None = None
+    call_hook: Hook | None = None
     """Called when the callee has answered."""
-    document: list[object] | None = None
-    """`app_json`, parsed as JSON; its verbs are not yet checked."""
-    call_status_hook: HookConfig | None = None
+    document: Sequence[Verb] | None = None
+    """Out of `app_json`."""
+    call_status_hook: Hook | None = None
     answer_on_bridge: bool = False
     caller_name: str = ""
     from_host: str = ""
     timeout_s: float = 60.0
     time_limit_s: float | None = None
-    amd: Mapping[str, object] | None = None
-    """As in `dial`."""
+    amd: Amd | None = None
     tag: Mapping[str, object] | None = None
+    """Becomes `customerData`."""
     headers: Mapping[str, str] = {}
     speech: Mapping[str, str] = {}
-    """`speech_synthesis_*` and `speech_recognizer_*` as given."""
+    """What is given of `speech_synthesis_*` and `speech_recognizer_*`, under these names."""
 
 
 class CreatedCall(Struct, frozen=True):
@@ -93,8 +97,12 @@ class Streaming(StrEnum):
 
 
 class Dtmf(Struct, frozen=True):
+    """Digits to send."""
+
     digit: str
+    """One or more of 0-9, *, #, A-D."""
     duration_ms: int = 250
+    """Of each."""
 
 
 class SipRequest(Struct, frozen=True):
@@ -117,21 +125,21 @@ class CallUpdate(Struct, frozen=True, kw_only=True):
     """`PUT …/Calls/{call_sid}`, checked. Everything that is set is to be done, in this order."""
 
     call_status: Literal["completed", "no-answer"] | None = None
-    call_hook: HookConfig | None = None
-    child_call_hook: HookConfig | None = None
-    call_status_hook: HookConfig | None = None
+    call_hook: Hook | None = None
+    child_call_hook: Hook | None = None
+    call_status_hook: Hook | None = None
     mute: bool | None = None
     listen_status: Streaming | None = None
     transcribe_status: Streaming | None = None
-    whisper: list[object] | None = None
-    """Verbs, not yet checked."""
+    whisper: Sequence[Verb] = ()
+    """`say` and `play` only."""
     dtmf: Dtmf | None = None
     sip_request: SipRequest | None = None
     record: Mapping[str, object] | None = None
     tag: Mapping[str, object] | None = None
     dub: Mapping[str, object] | None = None
-    boost_audio_signal: str | float | UnsetType = UNSET
-    media_path: str = ""
+    boost_audio_signal_db: float | None = None
+    media_path: Literal["no-media", "partial-media", "full-media"] | None = None
 
 
 class CallControl(Protocol):
@@ -149,8 +157,8 @@ class CallControl(Protocol):
     def hang_up(self, account_sid: str, call_sid: str) -> None:
         """In any state. Raises NoSuchCall."""
 
-    def get(self, account_sid: str, call_sid: str) -> Mapping[str, object] | None:
-        """The common call properties under their names on the wire."""
+    async def get(self, account_sid: str, call_sid: str) -> Mapping[str, object] | None:
+        """The common call properties under their names on the wire, also of a call that has ended."""
 
     def list(self, account_sid: str) -> Iterable[Mapping[str, object]]:
         """Those of every call in progress."""

@@ -30,13 +30,16 @@ __all__ = ["dial_routes"]
 
 _Request = Request[None, AccountConfig, State]
 
-_INVALID = ResponseSpec(
-    Problem, media_type="application/problem+json", description="Not usable; names the field"
-)
-_UNKNOWN = ResponseSpec(
-    Problem, media_type="application/problem+json", description="No such dial of this account"
-)
-_BUSY = ResponseSpec(Problem, media_type="application/problem+json", description="Not now; see Retry-After")
+
+def _problem(description: str) -> ResponseSpec:
+    return ResponseSpec(
+        Problem, media_type="application/problem+json", description=description, generate_examples=False
+    )
+
+
+_INVALID = _problem("Not usable; `errors` names the fields")
+_UNKNOWN = _problem("No such dial of this account")
+_BUSY = _problem("Not now; see Retry-After")
 
 _LARGEST_PAGE = 1000
 
@@ -60,7 +63,11 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
         return_dto=None,
         summary="Ring targets; the first who answers wins",
         responses={
-            200: ResponseSpec(ResultBody, description="With `wait`: the dial is over, this is its result"),
+            200: ResponseSpec(
+                ResultBody,
+                description="With `wait`: the dial is over, this is its result",
+                generate_examples=False,
+            ),
             400: _INVALID,
             503: _BUSY,
         },
