@@ -5,7 +5,7 @@ from engine.hooks.call_hooks import CallHooks, HookKind, Payload
 from engine.hooks.client import HookClient
 from engine.hooks.hook import Hook, resolve
 from engine.hooks.outbox import Delivery, DeliveryState, NoOutbox, Outbox
-from engine.hooks.payloads import CallFacts, first_hook
+from engine.hooks.payloads import CallFacts, first_hook, interrupted, interrupted_dial
 from engine.hooks.reply import HookFailed, HookFailure, HookReply, MalformedReply
 from engine.hooks.service import HookService
 
@@ -28,5 +28,7 @@ __all__ = [
     "Outbox",
     "Payload",
     "first_hook",
+    "interrupted",
+    "interrupted_dial",
     "resolve",
 ]

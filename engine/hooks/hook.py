@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Literal
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
 import msgspec
 from msgspec import Struct
@@ -35,10 +35,14 @@ class Hook(Struct, frozen=True):
         """
         if isinstance(base, str):
             base = Hook(base)
-        if not base.url or urlsplit(self.url).netloc:
+        try:
+            parts = urlsplit(self.url)
+            url = resolve(base.url, self.url)
+        except ValueError:
+            return self  # not a URL; sending says so
+        if not base.url or (parts.scheme and parts.netloc):
             return self
-        url = resolve(base.url, self.url)
-        if self.username or self.password:
+        if parts.netloc or self.username or self.password:
             return msgspec.structs.replace(self, url=url)
         return msgspec.structs.replace(self, url=url, username=base.username, password=base.password)
 
@@ -56,11 +60,18 @@ def resolve(base: str, url: str) -> str:
 
 def origin_of(url: str) -> str:
     """`https://app.example.com:8443`: as much of a URL as a log line may show."""
-    parts = urlsplit(url)
+    parts = _split(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def without_secrets(url: str) -> str:
     """The URL without user info, query and fragment: what its owner may read in an alert."""
-    parts = urlsplit(url)
+    parts = _split(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return SplitResult("", "", "not a URL", "", "")

@@ -12,7 +12,15 @@ from typing import Literal, cast
 import msgspec
 from msgspec import Struct, field
 
-__all__ = ["POST_ONLY", "CallDirection", "CallFacts", "TerminatedBy", "first_hook"]
+__all__ = [
+    "POST_ONLY",
+    "CallDirection",
+    "CallFacts",
+    "TerminatedBy",
+    "first_hook",
+    "interrupted",
+    "interrupted_dial",
+]
 
 CallDirection = Literal["inbound", "outbound"]
 TerminatedBy = Literal["caller", "jambonz"]
@@ -84,3 +92,30 @@ def first_hook(
     if env_vars:
         payload["env_vars"] = dict(env_vars)
     return payload
+
+
+def interrupted(facts: CallFacts) -> CallFacts:
+    """What the final call status hook says when this process did not live to see the end of the call: the
+    payload to promise when a leg begins."""
+    return msgspec.structs.replace(
+        facts,
+        call_status="failed",
+        sip_status=500,
+        sip_reason="Engine Restarted",
+        call_termination_by="jambonz",
+        duration=None,
+    )
+
+
+def interrupted_dial(facts: CallFacts) -> dict[str, object]:
+    """The same for the `actionHook` of a dial (dial-verb.md 6.1): internal error, no branch to speak of."""
+    return {
+        **interrupted(facts).to_dict(),
+        "dial_call_sid": "",
+        "dial_status": "failed",
+        "dial_call_status": "failed",
+        "dial_sip_status": 500,
+        "dial_sbc_callid": "",
+        "dial_termination_reason": "all-failed",
+        "dial_legs": [],
+    }

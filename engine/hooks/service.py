@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from types import TracebackType
+from typing import Self
 
-from engine.hooks.alerts import Alerts
+import structlog
+
+from engine.hooks.alerts import AlertKind, Alerts
 from engine.hooks.call_hooks import CallHooks
 from engine.hooks.client import HookClient
+from engine.hooks.courier import Courier
 from engine.hooks.hook import Hook
-from engine.hooks.outbox import Outbox
+from engine.hooks.http_hooks import PATIENCE_S, HttpCallHooks
+from engine.hooks.outbox import NoOutbox, Outbox
 
 __all__ = ["HookService", "SecretsOf"]
+
+log = structlog.get_logger(__name__)
 
 SecretsOf = Callable[[str], Sequence[str]]
 """The webhook secrets of an account, by its sid."""
 
+MAX_BACKLOG = 20_000
+"""Hooks queued over all calls; above it notifications are dropped and asks fail at once."""
+
+_DROP_ALERT_EVERY_S = 10.0
+
 
 class HookService:
-    """Owns the client, the tasks that send, and the courier of the outbox."""
+    """Owns the client, the tasks that send, and the courier of the outbox.
+
+    `async with HookService(HookClient(), outbox=store, alerts=Alerts(store), secrets_of=...) as hooks`.
+    """
 
     def __init__(
         self,
@@ -26,16 +43,95 @@ class HookService:
         outbox: Outbox | None = None,
         alerts: Alerts | None = None,
         secrets_of: SecretsOf | None = None,
+        patience_s: float = PATIENCE_S,
+        max_backlog: int = MAX_BACKLOG,
     ) -> None:
         self.client = client
+        self.outbox: Outbox = outbox or NoOutbox()
         self.alerts = alerts or Alerts()
+        self.patience_s = patience_s
+        self._secrets_of = secrets_of
+        self.courier = Courier(client, self.outbox, self.alerts, self.secrets_of)
+        self._max_backlog = max_backlog
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._courier_task: asyncio.Task[None] | None = None
+        self._sequence = 0
+        self._next_drop_alert = 0.0
+        self.backlog = 0
+        """Hooks queued or under way, over all calls."""
+        self.dropped = 0
+        """Notifications given up because too many were queued."""
 
     async def start(self) -> None:
-        """Begin to deliver what an earlier process left in the outbox."""
+        """Open the client; begin to deliver what an earlier process left in the outbox."""
+        await self.client.open()
+        self._courier_task = asyncio.create_task(self.courier.run(), name="hook courier")
+        self._courier_task.add_done_callback(_log_mistake)
 
     async def stop(self, drain_s: float = 10.0) -> None:
         """Let what is queued go out, for at most `drain_s`; what must not be lost stays in the outbox."""
+        if self._tasks and drain_s > 0:
+            await asyncio.wait(tuple(self._tasks), timeout=drain_s)
+        tasks = [*self._tasks, *([self._courier_task] if self._courier_task is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._courier_task = None
+        await self.client.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
 
     def for_call(self, call_sid: str, *, account_sid: str = "", base: Hook | str = "") -> CallHooks:
-        """The hooks of one call. A `ws` or `wss` base makes one WebSocket of them."""
-        raise NotImplementedError
+        """The hooks of one call."""
+        return HttpCallHooks(self, call_sid, account_sid, base)
+
+    # For the CallHooks.
+
+    def secrets_of(self, account_sid: str) -> tuple[str, ...]:
+        """The webhook secrets of an account; none: its hooks are not signed."""
+        return tuple(self._secrets_of(account_sid)) if self._secrets_of is not None else ()
+
+    def next_sequence(self) -> int:
+        """Numbers the deliveries of this process."""
+        self._sequence += 1
+        return self._sequence
+
+    def spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        """Run it in a task of ours."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(_log_mistake)
+        return task
+
+    def admit(self, call_sid: str, account_sid: str) -> bool:
+        """One more in the backlog; False: there are too many, and this one is dropped."""
+        if self.backlog >= self._max_backlog:
+            self.drop(call_sid, account_sid)
+            return False
+        self.backlog += 1
+        return True
+
+    def release(self) -> None:
+        """One less."""
+        self.backlog -= 1
+
+    def drop(self, call_sid: str, account_sid: str) -> None:
+        """A hook is given up. An alert every ten seconds: where thousands are dropped, one says it."""
+        self.dropped += 1
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_drop_alert:
+            self._next_drop_alert = now + _DROP_ALERT_EVERY_S
+            self.alerts.report(call_sid, account_sid, AlertKind.HOOKS_DROPPED, "too many hooks are waiting")
+
+
+def _log_mistake(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("hooks broke", task=task.get_name(), exc_info=error)

@@ -1,0 +1,167 @@
+"""`Courier`: delivers what nobody waits for any more: left by an earlier process, or unanswered in life.
+
+What an HTTP answer has been received for is delivered, whatever the status says, except 5xx: the application
+was not there. That, and no answer at all, is tried again after half a minute, doubling to an hour, for a day.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from engine.hooks.alerts import AlertKind, Alerts
+from engine.hooks.hook import without_secrets
+from engine.hooks.outbox import Delivery, DeliveryState, Outbox
+from engine.hooks.reply import HookFailed, HookFailure, MalformedReply
+from engine.hooks.request import HookRequest
+
+if TYPE_CHECKING:
+    from engine.hooks.client import HookClient
+
+__all__ = ["Courier", "is_lost_on"]
+
+log = structlog.get_logger(__name__)
+
+_FIRST_PAUSE_S = 30.0
+_LONGEST_PAUSE_S = 3600.0
+_GIVE_UP_AFTER_S = 86400.0
+_MAX_WAITING = 50_000
+"""In memory; more stay in the store until the next start."""
+_ROUTES = 16
+"""Calls whose left deliveries are sent at the same time."""
+
+
+def is_lost_on(failed: HookFailed) -> bool:
+    """Whether a failure leaves the application without the news: no answer, or one from nobody at home."""
+    if isinstance(failed, MalformedReply) or failed.failure is HookFailure.REQUEST:
+        return False
+    return failed.status is None or failed.status >= 500
+
+
+class Courier:
+    """Owned by the `HookService`. In order within one call; calls do not wait for each other."""
+
+    __slots__ = (
+        "_alerts",
+        "_client",
+        "_clock",
+        "_due",
+        "_kick",
+        "_outbox",
+        "_secrets_of",
+        "_sequence",
+        "delivered",
+    )
+
+    def __init__(
+        self,
+        client: HookClient,
+        outbox: Outbox,
+        alerts: Alerts,
+        secrets_of: Callable[[str], tuple[str, ...]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._client = client
+        self._outbox = outbox
+        self._alerts = alerts
+        self._secrets_of = secrets_of
+        self._clock = clock
+        self._due: list[tuple[float, int, Delivery]] = []
+        self._sequence = 0
+        self._kick = asyncio.Event()
+        self.delivered = 0
+        """Deliveries that reached their application through the courier."""
+
+    @property
+    def waiting(self) -> int:
+        """Deliveries held for another attempt."""
+        return len(self._due)
+
+    def failed(self, delivery: Delivery, failed: HookFailed) -> None:
+        """An attempt failed: try again later, or let it be."""
+        if is_lost_on(failed):
+            self.later(msgspec.structs.replace(delivery, attempts=delivery.attempts + 1))
+        else:
+            self._outbox.done(delivery.key)
+
+    def later(self, delivery: Delivery) -> None:
+        """Have it tried again, at its time. Returns at once."""
+        if self._clock() - delivery.created_utc > _GIVE_UP_AFTER_S:
+            self._outbox.done(delivery.key)
+            self._alerts.report(
+                delivery.call_sid,
+                delivery.account_sid,
+                AlertKind.HOOKS_DROPPED,
+                f"{without_secrets(delivery.url)}: given up after {delivery.attempts} attempts",
+            )
+            return
+        if len(self._due) >= _MAX_WAITING:
+            return
+        if delivery.attempts:
+            self._outbox.put(msgspec.structs.replace(delivery, state=DeliveryState.DUE))
+        pause_s = min(_FIRST_PAUSE_S * 2 ** min(max(delivery.attempts - 1, 0), 10), _LONGEST_PAUSE_S)
+        self._sequence += 1
+        heapq.heappush(self._due, (self._now() + pause_s, self._sequence, delivery))
+        self._kick.set()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def run(self) -> None:
+        """Deliver what an earlier process left, then what fails in this one; until cancelled."""
+        await self._deliver(await self._outbox.pending())
+        while True:
+            self._kick.clear()
+            now = self._now()
+            ripe: list[Delivery] = []
+            while self._due and self._due[0][0] <= now:
+                ripe.append(heapq.heappop(self._due)[2])
+            if ripe:
+                await self._deliver(ripe)
+                continue
+            try:
+                async with asyncio.timeout_at(self._due[0][0] if self._due else None):
+                    await self._kick.wait()
+            except TimeoutError:
+                continue
+
+    async def _deliver(self, deliveries: list[Delivery]) -> None:
+        calls: dict[str, list[Delivery]] = {}
+        for delivery in deliveries:
+            calls.setdefault(delivery.call_sid, []).append(delivery)
+        if not calls:
+            return
+        log.info("delivering what was left", hooks=len(deliveries), calls=len(calls))
+        chains = iter(calls.values())
+
+        async def walk() -> None:
+            for chain in chains:
+                for delivery in chain:
+                    await self._try(delivery)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(_ROUTES, len(calls))):
+                group.create_task(walk(), name="hook courier")
+
+    async def _try(self, delivery: Delivery) -> None:
+        request = HookRequest(
+            delivery.url, delivery.method, delivery.username, delivery.password, delivery.body
+        )
+        try:
+            await self._client.perform(
+                request,
+                secrets=self._secrets_of(delivery.account_sid),
+                idempotency_key=delivery.key,
+                is_answer_used=False,
+            )
+        except HookFailed as failed:
+            self.failed(delivery, failed)
+        else:
+            self.delivered += 1
+            self._outbox.done(delivery.key)
