@@ -11,7 +11,7 @@ an older question than the one that gave the running document is discarded (webh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -19,15 +19,32 @@ import structlog
 from msgspec import Struct
 
 from engine.application.digits import DigitFeed
+from engine.application.document import DocumentError, Verb, parse_document
 from engine.application.scope import CancelScope
 from engine.application.services import ApplicationServices, SessionDefaults
+from engine.application.verbs import runner_of
+from engine.hooks.alerts import AlertKind
+from engine.hooks.call_hooks import CallHooks, HookKind
+from engine.hooks.hook import Hook
+from engine.hooks.payloads import CallFacts
+from engine.hooks.reply import HookFailed
 from media import MediaStream
 
 if TYPE_CHECKING:
     from engine.dial.leg import LegMedia
     from engine.ids import CallSid
 
-__all__ = ["Ending", "EndingKind", "LegGone", "PartyLeg", "Session", "SessionDefaults", "SessionOwner"]
+__all__ = [
+    "MAX_IDLE_DOCUMENTS",
+    "Ending",
+    "EndingKind",
+    "LegGone",
+    "PartyLeg",
+    "Session",
+    "SessionDefaults",
+    "SessionOwner",
+    "VerbRunner",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -55,8 +72,6 @@ class PartyLeg(Protocol):
     @property
     def is_gone(self) -> bool: ...
 
-    def ring(self) -> None: ...
-
     def open_early_media(self) -> None: ...
 
     def answer(self) -> None: ...
@@ -78,7 +93,7 @@ class EndingKind(Enum):
     STOPPED = "stopped"
     """Somebody outside the document: live control, another callee won, shutdown."""
     FAILED = "failed"
-    """A document that could not be had or run where that is final: screening."""
+    """A document that could not be had or run where that is final."""
     LOOPED = "looped"
     """More documents in a row than there may be without media activity."""
 
@@ -88,7 +103,7 @@ class Ending(Struct, frozen=True):
 
     kind: EndingKind
     status: int = 0
-    """DECLINED: the final response."""
+    """The final response to an unanswered caller; 0: what section 9 says."""
     reason: str = ""
     headers: Mapping[str, str] = {}
     """For the BYE or the final response."""
@@ -97,11 +112,8 @@ class Ending(Struct, frozen=True):
 class SessionOwner(Protocol):
     """What a session wants of a `Call` or of a screening."""
 
-    def facts(self) -> Any:
-        """`CallFacts` of the session's leg, as they are now."""
-
-    def check(self, document: Sequence[object]) -> None:
-        """Refuse a document that may not run here: raises DocumentError."""
+    def facts(self) -> CallFacts:
+        """Of the session's leg, as they are now."""
 
     def saw_early_media(self) -> None:
         """The session opened early media."""
@@ -109,61 +121,113 @@ class SessionOwner(Protocol):
     def saw_answer(self) -> None:
         """The session answered the leg and its media is known."""
 
+    def tag(self, data: Mapping[str, object]) -> None:
+        """`customerData` from now on."""
+
+    def use_status_hook(self, hook: Hook) -> None:
+        """The call status hook from now on."""
+
 
 class Session:
     """One leg under a document. All methods belong to the event loop's thread."""
+
+    __slots__ = (
+        "_answered",
+        "_asking",
+        "_background",
+        "_ending",
+        "_idle_documents",
+        "_in_force",
+        "_is_strict",
+        "_kept",
+        "_next",
+        "_only",
+        "_scope",
+        "_tickets",
+        "_verb",
+        "_verbs",
+        "base",
+        "defaults",
+        "digits",
+        "hooks",
+        "leg",
+        "owner",
+        "services",
+        "superseded",
+    )
 
     def __init__(
         self,
         leg: PartyLeg,
         services: ApplicationServices,
         owner: SessionOwner,
-        hooks: Any,
+        hooks: CallHooks,
         *,
+        base: Hook | str = "",
         defaults: SessionDefaults | None = None,
+        only: frozenset[type[Verb]] | None = None,
         is_strict: bool = False,
     ) -> None:
-        """`is_strict`: a hook that fails, or a document that may not run, ends the session as FAILED."""
+        """`only`: the verbs that may run here; None: all. `is_strict`: a hook that fails, or a document that
+        may not run, ends the session as FAILED.
+        """
         self.leg = leg
         self.services = services
+        self.owner = owner
         self.hooks = hooks
         self.defaults = defaults or SessionDefaults()
         """`config` puts another one here."""
         self.digits = DigitFeed()
         """Every digit this party keys."""
-        self.base = ""
-        """URL of the hook that delivered the running document (WH-02)."""
-        self._owner = owner
+        self.base = base
+        """The hook that delivered the running document (WH-02)."""
+        self._only = only
         self._is_strict = is_strict
         self._ending: Ending | None = None
         self._scope: CancelScope | None = None
+        self._verb: Verb | None = None
+        self._verbs: Iterator[Verb] = iter(())
+        self._next: tuple[Sequence[Verb], Hook | str] | None = None
+        self._tickets = 0
+        self._in_force = -1
+        """Ticket of the document that runs or comes next."""
+        self._idle_documents = 0
         self._background: set[asyncio.Task[Any]] = set()
         self._asking: set[asyncio.Task[bool]] = set()
+        self._kept: dict[str, asyncio.Task[Any]] = {}
+        """What `config` runs in the background, by the verb's name."""
         self._answered = asyncio.Event()
+        self.superseded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done as soon as the session has ended, or has a document to run: whoever still fetches the first
+        one need not wait any longer."""
 
     # --- for verbs
 
     @property
-    def facts(self) -> Any:
-        """`CallFacts`: the common call properties, as they are now."""
-        return self._owner.facts()
+    def facts(self) -> CallFacts:
+        """The common call properties, as they are now."""
+        return self.owner.facts()
+
+    @property
+    def ending(self) -> Ending | None:
+        """None while the session is not over."""
+        return self._ending
 
     async def ensure_media(self, *, early: bool = False) -> MediaStream:
         """The leg's audio: answers the caller, or opens early media if `early` and the leg is unanswered.
 
-        Raises LegGone.
+        A caller whose INVITE made no offer cannot hear early media, and is answered. Raises LegGone.
         """
         leg = self.leg
         if leg.is_gone:
             raise LegGone
-        if not leg.has_answered:
-            if early:
-                leg.open_early_media()
-                if leg.media is not None:
-                    self._owner.saw_early_media()
-            else:
-                await self.answer()
-        if leg.media is None:
+        if early and not leg.has_answered:
+            leg.open_early_media()
+            if leg.media is not None:
+                self.owner.saw_early_media()
+        if leg.media is None or not (early or leg.has_answered):
+            await self.answer()
+        if leg.is_gone or leg.media is None:
             raise LegGone
         self.saw_media()
         return cast(MediaStream, leg.media)
@@ -171,76 +235,249 @@ class Session:
     async def answer(self) -> None:
         """200 to an unanswered caller; returns when its media is known. Raises LegGone."""
         leg = self.leg
-        if not leg.has_answered:
+        if not leg.has_answered and not leg.is_gone:
             leg.answer()
             if not leg.has_answered:
                 await self._answered.wait()
         if leg.is_gone:
             raise LegGone
-        self._owner.saw_answer()
+        self.owner.saw_answer()
 
     def saw_media(self) -> None:
-        """The party hears, says or keys something: this is no loop of empty documents."""
-        raise NotImplementedError
+        """The party hears, says or keys something, or somebody rings: this is no loop of empty documents."""
+        self._idle_documents = 0
 
     async def ask(
         self,
-        hook: Any | None,
+        hook: Hook | None,
         extra: Mapping[str, object],
         *,
         replaces: bool = True,
         verb_id: str | None = None,
+        facts: CallFacts | None = None,
+        kind: HookKind = HookKind.VERB_HOOK,
     ) -> bool:
         """A hook whose answer counts: with `replaces`, verbs in it replace the rest of the document.
 
-        `extra` is added to the common properties, and `verb_id` (None: the running verb's `id`, if it has
-        one). `hook` None: nobody asked to be told. True if the document was replaced: the calling verb is
-        being cancelled then. A hook that fails is an alert and False.
+        `extra` is added to the common properties (`facts`; None: this leg's), and `verb_id` (None: the
+        running verb's `id`, if it has one). `hook` None: nobody asked to be told. True if the document was
+        replaced: the calling verb is being cancelled then. A hook that fails is an alert and False. The hook
+        is delivered, and its answer counts, also if the asking verb is cancelled meanwhile.
         """
-        raise NotImplementedError
+        if hook is None:
+            return False
+        asking = self.start_asking(hook, extra, replaces=replaces, verb_id=verb_id, facts=facts, kind=kind)
+        return await asyncio.shield(asking)
 
-    def notify(self, hook: Any | None, extra: Mapping[str, object], *, verb_id: str | None = None) -> None:
+    def start_asking(
+        self,
+        hook: Hook,
+        extra: Mapping[str, object],
+        *,
+        replaces: bool = True,
+        verb_id: str | None = None,
+        facts: CallFacts | None = None,
+        kind: HookKind = HookKind.VERB_HOOK,
+        durable_subject: str | None = None,
+    ) -> asyncio.Task[bool]:
+        """As `ask`, without waiting. `durable_subject`: it must not be lost, and what it is about."""
+        hook = self.absolute(hook)
+        payload = self.payload(extra, verb_id=verb_id, facts=facts)
+        ticket = self.ticket()
+        if durable_subject is None:
+            reply = self.hooks.ask(hook, payload, kind)
+        else:
+            reply = self.hooks.ask_durably(hook, payload, kind, durable_subject)
+        work = self._take_reply(reply, hook, ticket, replaces=replaces)
+        return self._task(work, f"hook {kind}", self._asking)
+
+    def notify(
+        self,
+        hook: Hook | None,
+        extra: Mapping[str, object],
+        *,
+        verb_id: str | None = None,
+        facts: CallFacts | None = None,
+    ) -> None:
         """A hook whose answer is ignored; returns at once, delivered in order with the others."""
-        raise NotImplementedError
+        if hook is not None:
+            self.hooks.notify(
+                self.absolute(hook), self.payload(extra, verb_id=verb_id, facts=facts), HookKind.VERB_HOOK
+            )
+
+    def payload(
+        self, extra: Mapping[str, object], *, verb_id: str | None = None, facts: CallFacts | None = None
+    ) -> dict[str, object]:
+        """What a hook of this leg says: see `ask`."""
+        payload = (facts or self.facts).to_dict()
+        payload.update(extra)
+        if verb_id is None and self._verb is not None:
+            verb_id = self._verb.id
+        if verb_id:
+            payload["verb_id"] = verb_id
+        return payload
+
+    def absolute(self, hook: Hook) -> Hook:
+        """The hook as seen from the running document (WH-02)."""
+        base = self.base if isinstance(self.base, Hook) else Hook(self.base)
+        # Over one WebSocket hooks are named, not addressed.
+        return hook if base.is_websocket else hook.against(base)
 
     def alert(self, kind: str, text: str, path: str = "") -> None:
         """One line in the log and in the records (DV-04): `kind` is a word, `path` a JSON path."""
-        raise NotImplementedError
+        facts = self.facts
+        self.services.alerts.report(facts.call_sid, facts.account_sid, kind, text, path)
 
     def background(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
         """Something that goes on beside the verbs and ends (is cancelled) with the session at the latest."""
-        raise NotImplementedError
+        return self._task(work, name, self._background)
+
+    def keep_running(self, what: str, verb: Verb | None) -> None:
+        """Run `verb` beside the document, in place of what ran as `what` before; None: nothing."""
+        before = self._kept.pop(what, None)
+        if before is not None:
+            before.cancel()
+        if verb is not None:
+            self._kept[what] = self.background(self._run_beside(verb), name=f"background {what}")
 
     def end(self, ending: Ending) -> None:
         """The document is over: nothing of it runs any more. The first call counts."""
-        raise NotImplementedError
+        if self._ending is None:
+            self._ending = ending
+            self._answered.set()
+            self._supersede()
+            if self._scope is not None:
+                self._scope.cancel()
 
     # --- for the owner
 
-    async def run(self, document: Sequence[object], *, base: str = "") -> Ending:
+    async def run(self, document: Sequence[Verb], *, base: Hook | str = "", ticket: int = 0) -> Ending:
         """Run `document`, and whatever replaces it, to the end. Called once."""
-        raise NotImplementedError
+        self.replace(document, ticket=ticket, base=base)
+        while self._ending is None:
+            if self._next is not None:
+                self._install(*self._next)
+                continue
+            verb = next(self._verbs, None)
+            if verb is None:
+                self.end(Ending(EndingKind.FINISHED))
+            else:
+                await self._run_verb(verb)
+        return self._ending
 
     def ticket(self) -> int:
         """Taken when instructions are asked for; shown when they are put in force."""
-        raise NotImplementedError
+        self._tickets += 1
+        return self._tickets
 
-    def replace(self, document: Sequence[object], *, ticket: int, base: str = "") -> bool:
+    def replace(self, document: Sequence[Verb], *, ticket: int, base: Hook | str = "") -> bool:
         """Put a document in the place of the running one. False: newer instructions are in force."""
-        raise NotImplementedError
+        if self._ending is not None or ticket < self._in_force:
+            return False
+        self._in_force = ticket
+        self._next = (document, base)
+        self._supersede()
+        if self._scope is not None:
+            self._scope.cancel()
+        return True
 
     def leg_gone(self) -> None:
         """The party has left."""
-        self._answered.set()
         self.end(Ending(EndingKind.GONE))
 
     def leg_answered(self) -> None:
-        """The answer we gave has brought media (`CallerAnswered`)."""
-        self._answered.set()
+        """The answer we gave has brought media."""
+        if self.leg.has_answered:
+            self._answered.set()
+
+    def parse(self, raw: object, source: str) -> Sequence[Verb] | None:
+        """A document that may run here; None, with an alert, if it may not (DV-04)."""
+        try:
+            return parse_document(raw, only=self._only)
+        except DocumentError as error:
+            self.alert(AlertKind.MALFORMED_DOCUMENT, f"{source}: {error.problem}", error.path)
+            return None
 
     async def close(self) -> None:
         """End what is in the background. Hooks that are being asked are still delivered."""
-        raise NotImplementedError
+        tasks = [task for task in self._background if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        if self._asking:
+            await asyncio.wait(self._asking)
+
+    # --- inside
+
+    def _supersede(self) -> None:
+        if not self.superseded.done():
+            self.superseded.set_result(None)
+
+    async def _run_verb(self, verb: Verb) -> None:
+        scope = self._scope = CancelScope()
+        self._verb = verb
+        try:
+            async with scope:
+                await runner_of(verb)(verb, self)
+        except LegGone:
+            self.end(Ending(EndingKind.GONE))
+        except Exception as error:  # a bug of ours costs this verb and takes nothing else down
+            log.exception("verb failed", call=self.leg.id, verb=verb.name())
+            self.alert("engine-error", f"{verb.name()} failed: {type(error).__name__}")
+            if self._is_strict:
+                self.end(Ending(EndingKind.FAILED))
+        finally:
+            self._scope = self._verb = None
+
+    async def _run_beside(self, verb: Verb) -> None:
+        try:
+            await runner_of(verb)(verb, self)
+        except LegGone:
+            log.debug("leg gone beside the document", call=self.leg.id, verb=verb.name())
+
+    def _install(self, document: Sequence[Verb], base: Hook | str) -> None:
+        self._next = None
+        self._verbs = iter(document)
+        self.base = base
+        self._idle_documents += 1
+        if self._idle_documents > MAX_IDLE_DOCUMENTS:
+            self.alert(
+                AlertKind.APPLICATION_LOOP, f"{MAX_IDLE_DOCUMENTS} documents in a row without media activity"
+            )
+            self.end(Ending(EndingKind.LOOPED))
+
+    async def _take_reply(
+        self, asked: Coroutine[Any, Any, Any], hook: Hook, ticket: int, *, replaces: bool
+    ) -> bool:
+        try:
+            reply = await asked
+        except HookFailed as error:
+            if self._is_strict:
+                self.end(Ending(EndingKind.FAILED, reason=error.reason))
+            return False
+        if not replaces or not reply.verbs or self._ending is not None:
+            return False
+        document = self.parse(reply.verbs, hook.url)
+        if document is None:
+            if self._is_strict:
+                self.end(Ending(EndingKind.FAILED, reason="malformed or forbidden document"))
+            return False
+        return self.replace(document, ticket=ticket, base=hook)
+
+    def _task(
+        self, work: Coroutine[Any, Any, Any], name: str, group: set[asyncio.Task[Any]]
+    ) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        group.add(task)
+
+        def ended(task: asyncio.Task[Any]) -> None:
+            group.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("a part of the call failed", call=self.leg.id, part=name, exc_info=error)
+
+        task.add_done_callback(ended)
+        return task
 
 
 VerbRunner = Callable[[Any, Session], Coroutine[Any, Any, None]]

@@ -1,0 +1,288 @@
+"""The `dial` verb at work: a document's words become a `DialRequest`, a dial becomes hooks.
+
+`Dialling` follows one dial from its start to its `actionHook`. It outlives the verb that started it: a verb
+can be cancelled at any moment, but the dial still owes its result, and the application its `actionHook`,
+exactly once (DV-30).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from engine.application.amd_hook import AmdHook, amd_params
+from engine.application.children import Children
+from engine.application.conversation import Conversation
+from engine.application.document import DialVerb
+from engine.application.schema.target import TeamsTarget, UserTarget
+from engine.application.screening import Screenings
+from engine.detection import LiveDetector
+from engine.dial.callstatus import CallStatus
+from engine.dial.dial import Dial, Happening
+from engine.dial.events import (
+    AnswerCaller,
+    CallerAnswered,
+    Connected,
+    Disconnect,
+    DtmfReceived,
+    LegAnswered,
+    LegEarlyMedia,
+    LegRinging,
+    MusicFailed,
+    OpenCallerEarlyMedia,
+    RingCaller,
+)
+from engine.dial.leg import Cause, EndedBy
+from engine.dial.outcome import DialStatus, TerminationReason
+from engine.dial.request import DialRequest, InvalidRequest, Target
+from engine.dial.result import DialResult
+from engine.errors import ConfigError, Overloaded
+from engine.hooks.alerts import AlertKind
+from engine.hooks.call_hooks import HookKind
+from engine.hooks.hook import Hook
+from engine.hooks.payloads import interrupted_dial
+from engine.ids import DialId, new_dial_id
+
+if TYPE_CHECKING:
+    from engine.application.call import Call
+
+__all__ = ["Dialling", "to_request"]
+
+log = structlog.get_logger(__name__)
+
+
+def to_request(verb: DialVerb, realm: str = "") -> tuple[DialRequest, dict[str, Hook]]:
+    """What the dial is asked for, and the screening hooks by the keys that the request calls them by.
+
+    `realm`: of users named without `@`. Raises InvalidRequest.
+    """
+    hooks: dict[str, Hook] = {}
+    if verb.confirm_hook is not None:
+        hooks["confirmHook"] = verb.confirm_hook
+    targets: list[Target] = []
+    for index, each in enumerate(verb.target):
+        if isinstance(each, TeamsTarget):
+            raise InvalidRequest(f"target[{index}].type", "there is no route to teams")
+        target = each.to_target()
+        if each.confirm_hook is not None:
+            key = f"target[{index}].confirmHook"
+            hooks[key] = each.confirm_hook
+            target = msgspec.structs.replace(target, confirm_hook=key)
+        if isinstance(each, UserTarget) and realm and "@" not in each.name:
+            target = msgspec.structs.replace(target, address=f"{each.name}@{realm}")
+        targets.append(target)
+    request = DialRequest(
+        targets,
+        caller_id=verb.caller_id,
+        caller_name=verb.caller_name,
+        headers=verb.headers,
+        timeout_s=verb.timeout,
+        time_limit_s=verb.time_limit,
+        answer_on_bridge=verb.answer_on_bridge,
+        dial_music=verb.dial_music or "",
+        confirm_hook="confirmHook" if verb.confirm_hook is not None else "",
+        forward_pai=verb.forward_pai,
+        proxy=verb.proxy,
+        codecs=verb.codecs,
+    )
+    return request, hooks
+
+
+class Dialling:
+    """One executed `dial`. Made and started by the call; the verb waits for `finished`."""
+
+    __slots__ = (
+        "_amd",
+        "_is_abandoned",
+        "_screenings",
+        "asking",
+        "call",
+        "children",
+        "conversation",
+        "dial",
+        "finished",
+        "hook",
+        "id",
+        "parted",
+        "verb",
+    )
+
+    def __init__(self, verb: DialVerb, call: Call) -> None:
+        loop = asyncio.get_running_loop()
+        self.verb = verb
+        self.call = call
+        self.id: DialId = new_dial_id()
+        self.hook: Hook = call.session.absolute(verb.action_hook)
+        self.dial: Dial | None = None
+        """None: it could not be started."""
+        self.children: Children | None = None
+        self.conversation: Conversation | None = None
+        """While caller and callee hear each other."""
+        self.finished: asyncio.Future[None] = loop.create_future()
+        """The dial has its result, and the `actionHook` is on its way."""
+        self.parted: asyncio.Future[None] = loop.create_future()
+        """The dial has let go of the caller."""
+        self.asking: asyncio.Task[bool] | None = None
+        """The `actionHook`, if its answer counts."""
+        self._is_abandoned = False
+        self._amd: AmdHook | None = None
+        self._screenings: Screenings | None = None
+
+    def start(self) -> None:
+        """Begin to ring. What cannot be dialled is a failed dial like any other, with its `actionHook`."""
+        call, services = self.call, self.call.services
+        call.hooks.promise(
+            self.hook, self._payload(interrupted_dial(call.facts())), HookKind.DIAL_ACTION, self.id
+        )
+        try:
+            request, hooks = to_request(self.verb, call.realm)
+            if request.codecs and services.codecs is not None:
+                services.codecs(request.codecs)
+            if hooks:
+                self._screenings = Screenings(
+                    services,
+                    call.hooks,
+                    hooks,
+                    self._children,
+                    base=call.session.base,
+                    defaults=call.session.defaults,
+                    clock=call.clock,
+                )
+            dial = self.dial = services.dials.start(
+                request, call.party.leg, observer=self._observe, screening=self._screenings, dial_id=self.id
+            )
+        except (InvalidRequest, ConfigError) as error:
+            call.session.alert("dial-refused", str(error))
+            self._finish(_refused(self.id, 400, str(error)))
+        except Overloaded as error:
+            call.session.alert("dial-refused", str(error))
+            self._finish(_refused(self.id, 503, str(error)))
+        else:
+            self.children = Children(
+                dial,
+                call.facts,
+                call.hooks,
+                services.records,
+                lambda: call.journal.status_hook,
+                self.verb.tag,
+                call.clock,
+            )
+            self._detect(dial)
+
+    def abandon(self, cause: Cause) -> None:
+        """The verb is over: the dial ends with all its legs, its `actionHook` is told but not asked."""
+        self._is_abandoned = True
+        if self.dial is not None:
+            self.dial.hang_up(cause)
+
+    async def close(self) -> None:
+        """Return when nothing of this dial runs any more."""
+        if not self.finished.done():
+            await asyncio.shield(self.finished)
+        if self._screenings is not None:
+            await self._screenings.close()
+
+    def _children(self) -> Children:
+        assert self.children is not None
+        return self.children
+
+    def _payload(self, fields: dict[str, object]) -> dict[str, object]:
+        return self.call.session.payload(fields, verb_id=self.verb.id)
+
+    def _detect(self, dial: Dial) -> None:
+        amd = self.verb.amd
+        if amd is None:
+            return
+        children = self._children()
+        hook = self._amd = AmdHook(
+            amd,
+            self.call.session,
+            lambda: children.of(dial.winner.id) if dial.winner is not None else self.call.facts(),
+            self.verb.id,
+        )
+        LiveDetector(amd_params(amd), on_event=hook.tell).follow(dial)
+
+    # --- what the dial tells
+
+    def _observe(self, happening: Happening) -> None:
+        call = self.call
+        if self.children is not None:
+            self.children.follow(happening)
+        match happening:
+            case LegRinging() | LegEarlyMedia() | LegAnswered():
+                call.session.saw_media()
+            case RingCaller():
+                call.journal.progress(CallStatus.RINGING, 180, "Ringing")
+            case OpenCallerEarlyMedia():
+                call.saw_early_media()
+            case AnswerCaller() | CallerAnswered():
+                call.saw_answer()
+            case DtmfReceived() if self._screenings is not None:
+                self._screenings.keyed(happening)
+            case MusicFailed():
+                call.session.alert(AlertKind.SOUND_FAILED, f"dialMusic: {happening.reason}")
+            case Connected():
+                call.saw_answer()
+                self._begin_conversation()
+            case Disconnect():
+                self._end_conversation()
+                self._part()
+            case DialResult():
+                self._finish(happening)
+            case _:
+                pass
+
+    def _begin_conversation(self) -> None:
+        winner = self.dial.winner if self.dial is not None else None
+        if winner is None:
+            return
+        if self._amd is not None and winner.media is None:
+            self._amd.fail("the callee has no audio")
+        self.conversation = Conversation(self, winner)
+        self.conversation.begin()
+
+    def _end_conversation(self) -> None:
+        if self.conversation is not None:
+            self.conversation.end()
+            self.conversation = None
+
+    def _part(self) -> None:
+        if not self.parted.done():
+            self.parted.set_result(None)
+
+    def _finish(self, result: DialResult) -> None:
+        if self.finished.done():
+            return
+        call = self.call
+        self._end_conversation()
+        self._part()
+        verdict = self._amd.verdict if self._amd is not None else ""
+        call.dial_ended(self, result, verdict)
+        fields = result.to_dict()
+        if self._is_abandoned or call.session.ending is not None:
+            call.hooks.deliver(self.hook, self._payload(fields), HookKind.DIAL_ACTION, self.id)
+        else:
+            self.asking = call.session.start_asking(
+                self.hook, fields, verb_id=self.verb.id, kind=HookKind.DIAL_ACTION, durable_subject=self.id
+            )
+        self.finished.set_result(None)
+
+
+def _refused(dial_id: DialId, sip_status: int, problem: str) -> DialResult:
+    """A dial that was never begun."""
+    return DialResult(
+        dial_id=dial_id,
+        dial_status=DialStatus.FAILED,
+        dial_sip_status=sip_status,
+        termination_reason=TerminationReason.ALL_FAILED,
+        legs=(),
+        leg=None,
+        ended_by=EndedBy.ENGINE,
+        started_at_utc=0.0,
+        ring_s=0.0,
+        talk_s=0.0,
+        error=problem,
+    )
