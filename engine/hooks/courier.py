@@ -28,7 +28,7 @@ __all__ = ["Courier", "is_lost_on"]
 
 log = structlog.get_logger(__name__)
 
-_FIRST_PAUSE_S = 30.0
+FIRST_PAUSE_S = 30.0
 _LONGEST_PAUSE_S = 3600.0
 _GIVE_UP_AFTER_S = 86400.0
 _MAX_WAITING = 50_000
@@ -52,6 +52,7 @@ class Courier:
         "_client",
         "_clock",
         "_due",
+        "_first_pause_s",
         "_kick",
         "_outbox",
         "_secrets_of",
@@ -65,12 +66,15 @@ class Courier:
         outbox: Outbox,
         alerts: Alerts,
         secrets_of: Callable[[str], tuple[str, ...]],
+        *,
+        first_pause_s: float = FIRST_PAUSE_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
         self._outbox = outbox
         self._alerts = alerts
         self._secrets_of = secrets_of
+        self._first_pause_s = first_pause_s
         self._clock = clock
         self._due: list[tuple[float, int, Delivery]] = []
         self._sequence = 0
@@ -105,7 +109,7 @@ class Courier:
             return
         if delivery.attempts:
             self._outbox.put(msgspec.structs.replace(delivery, state=DeliveryState.DUE))
-        pause_s = min(_FIRST_PAUSE_S * 2 ** min(max(delivery.attempts - 1, 0), 10), _LONGEST_PAUSE_S)
+        pause_s = min(self._first_pause_s * 2 ** min(max(delivery.attempts - 1, 0), 10), _LONGEST_PAUSE_S)
         self._sequence += 1
         heapq.heappush(self._due, (self._now() + pause_s, self._sequence, delivery))
         self._kick.set()

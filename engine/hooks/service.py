@@ -12,7 +12,7 @@ import structlog
 from engine.hooks.alerts import AlertKind, Alerts
 from engine.hooks.call_hooks import CallHooks
 from engine.hooks.client import HookClient
-from engine.hooks.courier import Courier
+from engine.hooks.courier import FIRST_PAUSE_S, Courier
 from engine.hooks.hook import Hook
 from engine.hooks.http_hooks import PATIENCE_S, HttpCallHooks
 from engine.hooks.outbox import NoOutbox, Outbox
@@ -45,13 +45,16 @@ class HookService:
         secrets_of: SecretsOf | None = None,
         patience_s: float = PATIENCE_S,
         max_backlog: int = MAX_BACKLOG,
+        redelivery_pause_s: float = FIRST_PAUSE_S,
     ) -> None:
         self.client = client
         self.outbox: Outbox = outbox or NoOutbox()
         self.alerts = alerts or Alerts()
         self.patience_s = patience_s
         self._secrets_of = secrets_of
-        self.courier = Courier(client, self.outbox, self.alerts, self.secrets_of)
+        self.courier = Courier(
+            client, self.outbox, self.alerts, self.secrets_of, first_pause_s=redelivery_pause_s
+        )
         self._max_backlog = max_backlog
         self._tasks: set[asyncio.Task[None]] = set()
         self._courier_task: asyncio.Task[None] | None = None
