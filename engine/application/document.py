@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from engine.application.faults import DocumentError, explain
+from engine.application.faults import DocumentError, explain, refuse_nulls
 from engine.application.schema import (
     AnswerVerb,
     ConfigVerb,
@@ -114,8 +114,8 @@ def parse_document(raw: object, *, only: frozenset[type[Verb]] | None = None) ->
     """
     if not isinstance(raw, (list, tuple)):
         raise DocumentError("$", f"a document is an array of verbs, not {json_kind(raw)}")
-    _check_depth(raw)
-    return tuple([_verb(index, each, only) for index, each in enumerate(raw)])
+    has_null = _look_through(raw)
+    return tuple([_verb(index, each, only, has_null) for index, each in enumerate(raw)])
 
 
 def decode_document(text: bytes | str, *, only: frozenset[type[Verb]] | None = None) -> tuple[Verb, ...]:
@@ -132,7 +132,7 @@ def decode_document(text: bytes | str, *, only: frozenset[type[Verb]] | None = N
     return parse_document(raw, only=only)
 
 
-def _verb(index: int, raw: object, only: frozenset[type[Verb]] | None) -> Verb:
+def _verb(index: int, raw: object, only: frozenset[type[Verb]] | None, has_null: bool) -> Verb:
     """One element: `{"verb": "dial", ...}` or `{"dial": {...}}` (DV-01)."""
     path: tuple[str | int, ...] = (index,)
     if not isinstance(raw, Mapping):
@@ -156,22 +156,22 @@ def _verb(index: int, raw: object, only: frozenset[type[Verb]] | None) -> Verb:
             content = {**raw, "verb": _ALIASES[name]}
     if only is not None and kind not in only:
         raise DocumentError.at(named_at, f"{name} is not allowed here")
+    if has_null:
+        refuse_nulls(content, kind, path)
     try:
         return msgspec.convert(content, kind, dec_hook=decode_field)
     except (msgspec.ValidationError, OverflowError) as fault:
         raise explain(fault, kind, path, content) from None
 
 
-def _check_depth(raw: Sequence[object]) -> None:
-    """Level by level, so that a document made to be deep costs no stack."""
+def _look_through(raw: Sequence[object]) -> bool:
+    """Whether there is a null anywhere. Level by level, so that a document made to be deep costs no stack."""
     level: list[Any] = [raw]
+    has_null = False
     for _ in range(MAX_DEPTH):
-        level = [
-            inner
-            for each in level
-            for inner in (each.values() if isinstance(each, dict) else each)
-            if isinstance(inner, (dict, list))
-        ]
+        inside = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
+        has_null = has_null or None in inside
+        level = [inner for inner in inside if isinstance(inner, (dict, list))]
         if not level:
-            return
+            return has_null
     raise DocumentError("$", f"is nested more than {MAX_DEPTH} deep")

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from engine.application.schema.fields import NestedFault, PropertyError
+from engine.application.schema.fields import HookField, HookObject, NestedFault, PropertyError
 from engine.errors import EngineError
 
-__all__ = ["DocumentError", "explain"]
+__all__ = ["DocumentError", "explain", "refuse_nulls"]
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _STEP = re.compile(r"\.(?P<name>[^.\[`]+)|\[(?P<index>\d+)\]")
@@ -73,6 +73,26 @@ def explain(fault: Exception, kind: type, above: Sequence[str | int], raw: objec
         problem = f"{_quoted(value)} is none of {', '.join(allowed)}{_suggestion(value, allowed)}"
         return DocumentError.at((*above, *steps), problem)
     return DocumentError.at((*above, *steps), _in_json_words(problem))
+
+
+def refuse_nulls(raw: object, kind: typing.Any, path: Sequence[str | int]) -> None:
+    """`null` is no value of any property (DV-02), except inside what is only carried (`tag`, `metadata`).
+
+    Absent properties are None in the structs, which is why msgspec would let it pass.
+    """
+    kind = HookObject if kind is HookField else kind
+    if isinstance(raw, Mapping) and _is_struct(kind):
+        for name, value in raw.items():
+            inside = _inside(kind, name)
+            if value is None and inside and typing.Any not in inside:
+                raise DocumentError.at((*path, name), "expected a value, got null")
+            for each in [each for each in inside if _fits_tag(each, value)] or inside:
+                refuse_nulls(value, each, (*path, name))
+    elif isinstance(raw, (list, tuple)):
+        for index, value in enumerate(raw):
+            inside = _inside(kind, index)
+            for each in [each for each in inside if _fits_tag(each, value)] or inside:
+                refuse_nulls(value, each, (*path, index))
 
 
 def _steps(path: str, raw: object) -> list[str | int]:

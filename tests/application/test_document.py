@@ -120,6 +120,36 @@ def test_dv02_a_wrong_type_is_said_in_words_of_json() -> None:
     assert refused({"verb": "dial", "target": PHONE})[0] == "$[0].target"
 
 
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        ({"verb": "dial", "target": [PHONE], "confirmHook": None}, "$[0].confirmHook"),
+        ({"dial": {"target": [PHONE], "timeLimit": None}}, "$[0].dial.timeLimit"),
+        ({"dial": {"target": [PHONE, PHONE | {"from": None}]}}, "$[0].dial.target[1].from"),
+        ({"dial": {"target": [None]}}, "$[0].dial.target[0]"),
+        (
+            {"dial": {"target": [PHONE], "amd": {"actionHook": "/a", "recognizer": None}}},
+            "$[0].dial.amd.recognizer",
+        ),
+        (
+            {"redirect": {"actionHook": {"url": "/a", "basicAuth": None}}},
+            "$[0].redirect.actionHook.basicAuth",
+        ),
+        ({"gather": {"say": {"text": "a", "synthesizer": None}}}, "$[0].gather.say.synthesizer"),
+        ({"listen": {"url": "wss://app.example.com", "auth": None}}, "$[0].listen.auth"),
+    ],
+)
+def test_dv02_null_is_a_wrong_type(raw: object, path: str) -> None:
+    assert refused(raw)[0] == path
+
+
+def test_null_inside_what_is_only_carried_is_kept() -> None:
+    document = parse_document(
+        [{"tag": {"data": {"a": None}, "_": None}}, {"config": {"synthesizer": {"options": {"a": None}}}}]
+    )
+    assert len(document) == 2
+
+
 def test_dv02_a_value_outside_an_enumeration_is_refused_with_what_is_allowed() -> None:
     assert refused({"verb": "gather", "input": ["digit"]}) == (
         "$[0].input[0]",

@@ -25,6 +25,7 @@ __all__ = [
     "Decibels",
     "Headers",
     "HookField",
+    "HookObject",
     "Loop",
     "Milliseconds",
     "NestedFault",
@@ -207,7 +208,7 @@ _JSON_KINDS: tuple[tuple[type, str], ...] = (
 )
 
 
-class _HookObject(Schema, frozen=True, kw_only=True):
+class HookObject(Schema, frozen=True, kw_only=True):
     """Section 2; `basicAuth` is how the newer members of the family write the credentials."""
 
     url: str
@@ -224,9 +225,9 @@ def _hook(raw: object) -> Hook:
     if not isinstance(raw, Mapping):
         raise PropertyError(f"expected a URL or a hook object, got {json_kind(raw)}")
     try:
-        spec = msgspec.convert(raw, _HookObject)
+        spec = msgspec.convert(raw, HookObject)
     except msgspec.ValidationError as fault:
-        raise NestedFault(fault, _HookObject, raw) from None
+        raise NestedFault(fault, HookObject, raw) from None
     check_url(spec.url, "url")
     username, password = spec.username, spec.password
     if spec.basic_auth is not None:
