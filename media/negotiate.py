@@ -36,6 +36,8 @@ __all__ = ["Address", "AudioCapabilities", "NegotiatedMedia", "NegotiationFailed
 
 _PROTOCOLS = frozenset({"RTP/AVP", "RTP/AVPF"})
 _PTIME_RANGE_MS = (10, 120)
+_OF_THE_AUDIO = frozenset({"rtpmap", "fmtp", "ptime", "maxptime", "rtcp", "rtcp-mux"})
+"""Attributes that mean the same whoever passes them on."""
 
 
 class NegotiationFailed(Exception):
@@ -243,6 +245,41 @@ class Negotiator:
         self._offered = None
         self.has_pending_offer = False
 
+    def describe_other(self, sdp: bytes, offer: bytes | None = None) -> bytes:
+        """What another party said about its audio, as a description of this session: offer or answer.
+
+        For two parties that are to send their media to each other. Origin and media lines are this session's,
+        as RFC 3264 §8 wants them in every later description; address, payload numbers and direction are the
+        other party's. `offer`: what our peer offered and this shall answer. Nothing that was agreed changes.
+        Raises NegotiationFailed.
+        """
+        session = _read(sdp)
+        audio = [each for each in session.media if each.kind == "audio" and each.protocol in _PROTOCOLS]
+        if not audio:
+            raise NegotiationFailed("the other party has no audio over RTP")
+        media = next((each for each in audio if not each.is_rejected), audio[0])
+        connection = session.connection_of(media)
+        if connection is None:
+            raise NegotiationFailed("no c= line for the audio", 400)
+        if offer is not None:
+            lines = _read(offer).media
+            candidates = [each for each, line in enumerate(lines) if line.kind == "audio"]
+            if not candidates:
+                raise NegotiationFailed("no audio in the offer")
+            self._index = self._index if self._index in candidates else candidates[0]
+            self._lines = tuple([_Line(each.kind, each.protocol, " ".join(each.formats)) for each in lines])
+        said = [
+            f"a={name}:{value}\r\n" if value is not None else f"a={name}\r\n"
+            for name, value in media.attributes
+            if name in _OF_THE_AUDIO
+        ]
+        lines_of_session = [f"m={kind} 0 {proto} {fmts}\r\n" for kind, proto, fmts in self._lines]
+        lines_of_session[self._index] = (
+            f"m=audio {media.port} {self._lines[self._index].protocol} {' '.join(media.formats)}\r\n"
+            f"c={connection}\r\n{''.join(said)}a={session.direction_of(media)}\r\n"
+        )
+        return self._sign(f"s=-\r\nc={connection}\r\nt=0 0\r\n{''.join(lines_of_session)}")
+
     def _choose(self, session: SessionDescription) -> tuple[int, Formats, list[tuple[int, CodecSpec]]]:
         """The audio line to talk on: the one in use, else the first that we can serve.
 
@@ -346,10 +383,15 @@ class Negotiator:
             media = [f"m={kind} 0 {proto} {fmts}\r\n" for kind, proto, fmts in self._lines]
             media[self._index] = audio
             audio = "".join(media)
-        body = f"s=-\r\nc=IN {family} {host}\r\nt=0 0\r\n{audio}"
+        return self._sign(f"s=-\r\nc=IN {family} {host}\r\nt=0 0\r\n{audio}")
+
+    def _sign(self, body: str) -> bytes:
+        """With o=, whose version counts what we said differently (RFC 3264 §8)."""
         if body != self._body:
             self._version += 1
             self._body = body
+        host = self._local.host
+        family = "IP6" if ":" in host else "IP4"
         text = f"v=0\r\no=- {self._session_id} {self._version} IN {family} {host}\r\n{body}"
         return text.encode("utf-8", "surrogateescape")
 

@@ -120,6 +120,7 @@ class MediaStream:
         "_digits_in",
         "_direction_before",
         "_handlers",
+        "_is_bypassed",
         "_is_silent",
         "_listeners",
         "_negotiator",
@@ -168,6 +169,7 @@ class MediaStream:
         self._bridge_decodes = False
         self._clock_running = False
         self._is_silent = False
+        self._is_bypassed = False
         self._silent_since = 0.0
         self._closed = False
 
@@ -242,6 +244,31 @@ class MediaStream:
         """The offer that ends our hold."""
         self._negotiator.direction = Direction.SENDRECV
         return self._negotiator.create_offer()
+
+    @property
+    def has_pending_offer(self) -> bool:
+        """We offered, and no answer is in yet."""
+        return self._negotiator.has_pending_offer
+
+    def describe_other(self, sdp: bytes, offer: bytes | None = None) -> bytes:
+        """What another party said about its audio, as an offer to our peer, or as the answer to its `offer`.
+
+        See `Negotiator.describe_other`. Raises NegotiationFailed.
+        """
+        return self._negotiator.describe_other(sdp, offer)
+
+    @property
+    def is_bypassed(self) -> bool:
+        """Our peer and another party send their media to each other: here nothing comes and nothing is sent.
+
+        Silence is no time-out then, nothing is kept alive, and digits are not said in RTP.
+        """
+        return self._is_bypassed
+
+    @is_bypassed.setter
+    def is_bypassed(self, wanted: bool) -> None:
+        self._is_bypassed = wanted
+        self._silent_since = time.monotonic()
 
     @property
     def is_holding(self) -> bool:
@@ -324,7 +351,7 @@ class MediaStream:
         has_way = media is not None and (
             media.dtmf_send_payload_type is not None or self._plane.config.in_band_dtmf
         )
-        if media is not None and has_way and media.can_send:
+        if media is not None and has_way and media.can_send and not self._is_bypassed:
             self.sender.send_digits(digits, duration_ms, gap_ms)
             self._changed()
             return
@@ -455,7 +482,7 @@ class MediaStream:
         """Reports, keep-alive, silence. Called by the plane; returns after how many seconds to look again."""
         media = self.negotiated
         wait_s = _KEEPALIVE_S
-        if media is None:
+        if media is None or self._is_bypassed:
             return wait_s
         if rtcp:
             wait_s = min(wait_s, self._port.report_if_due(now))

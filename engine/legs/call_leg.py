@@ -15,6 +15,7 @@ import structlog
 
 from engine.dial.leg import EndedBy
 from engine.ids import CallSid
+from engine.legs.exchange import Exchange, OfferHandler, PeerOffer
 from engine.legs.notes import (
     DigitKeyed,
     DigitMethod,
@@ -51,7 +52,7 @@ from media import (
 from media.events import DtmfMethod
 from media.rtp import RtpStatistics
 
-__all__ = ["CallLeg", "EndOfCall", "Reply"]
+__all__ = ["CallLeg", "EndOfCall", "OfferHandler", "PeerOffer", "Reply"]
 
 _log = structlog.get_logger(__name__)
 
@@ -87,10 +88,12 @@ class CallLeg:
         "_asked",
         "_call",
         "_end_of_call",
+        "_exchange",
         "_id",
         "_services",
         "_stream",
         "_watchers",
+        "offer_handler",
         "sip_reason",
         "sip_status",
     )
@@ -103,6 +106,9 @@ class CallLeg:
         self._watchers: tuple[Watcher, ...] = ()
         self._asked: dict[int, asyncio.Future[Reply]] | None = None
         self._end_of_call: EndOfCall | None = None
+        self._exchange: Exchange | None = None
+        self.offer_handler: OfferHandler | None = None
+        """Answers the peer's offers in place of the leg's own stream."""
         self.sip_status = 0
         """Last status on this leg, received or sent; 0: the INVITE has not left."""
         self.sip_reason = ""
@@ -155,6 +161,11 @@ class CallLeg:
         return self._end_of_call is not None
 
     @property
+    def is_confirmed(self) -> bool:
+        """The call is up and both sides know it."""
+        return self._call is not None and self._call.is_confirmed
+
+    @property
     def is_held(self) -> bool:
         """The peer put us on hold."""
         return self._stream is not None and self._stream.is_held
@@ -198,6 +209,8 @@ class CallLeg:
         self._end_of_call = end
         if end.sip_status:
             self.sip_status, self.sip_reason = end.sip_status, end.sip_reason
+        if self._exchange is not None:
+            self._exchange.close()
         asked, self._asked = self._asked, None
         for waiting in (asked or {}).values():
             if not waiting.done():
@@ -249,6 +262,49 @@ class CallLeg:
         if self._stream is not None:
             self._stream.send_dtmf(digits, duration_ms=duration_ms)
 
+    @property
+    def remote_sdp(self) -> bytes | None:
+        """The peer's description in force; None before there is one."""
+        call = self._call
+        if call is None or call.dialog is None:
+            return None
+        return sdp_of(call.dialog.negotiation.remote)
+
+    async def exchange(self, sdp: bytes) -> bytes | None:
+        """Offer this description by re-INVITE; the peer's answer, or None if it refused or the call is over.
+
+        The leg's own stream is left as it is. Waits for the peer to have the dialog, and for one exchange
+        after the other.
+        """
+        if self._exchange is None:
+            self._exchange = Exchange()
+        return await self._exchange.run(self, sdp)
+
+    async def reanchor(self) -> bool:
+        """Have the peer send its media to this leg's stream again. False: refused, or the call is over."""
+        stream = self._stream
+        if stream is None or self._end_of_call is not None:
+            return False
+        answer = await self.exchange(stream.create_offer())
+        if answer is None:
+            stream.withdraw_offer()
+            return False
+        try:
+            stream.receive_answer(answer)
+        except NegotiationFailed as error:
+            self._on_media_failed(error.reason)
+            return False
+        return True
+
+    def start_offer(self, sdp: bytes) -> bool:
+        """Send a re-INVITE with this offer; False if the session cannot be changed now. For `Exchange`."""
+        call = self._call
+        if call is None or not call.can_offer:
+            return False
+        call.offer(Body(SDP, sdp), self._services.endpoint.now())
+        self._services.endpoint.touch()
+        return True
+
     def _reoffer(self, *, holding: bool) -> bool:
         call, stream = self._call, self._stream
         if call is None or stream is None or not call.can_offer:
@@ -266,8 +322,12 @@ class CallLeg:
             case OfferReceived():
                 self._answer_offer(event)
             case AnswerReceived():
-                self._take_answer(event.call, event.body)
+                if self._exchange is None or not self._exchange.answered(event.body):
+                    self._take_answer(event.call, event.body)
             case OfferRejected():
+                if self._exchange is not None and self._exchange.answered(None):
+                    _log.info("offer rejected by peer", leg=self._id, sip_status=event.status)
+                    return
                 if self._stream is not None:
                     self._stream.withdraw_offer()
                 _log.info("offer rejected by peer", leg=self._id, sip_status=event.status)
@@ -314,11 +374,20 @@ class CallLeg:
 
     def _confirmed(self, at: float) -> None:
         """By the kind of leg, when the call is up."""
+        if self._exchange is not None:
+            self._exchange.may_begin()
         if self._watchers:
             self._tell(LegConfirmed(self._id, at))
 
     def _answer_offer(self, event: OfferReceived) -> None:
-        call, stream, now = event.call, self._stream, event.at
+        if self.offer_handler is None or event.method not in ("INVITE", "UPDATE"):
+            self._answer_offer_here(event)
+        elif event.call.has_pending_offer:
+            offer = PeerOffer(event, self._services.endpoint, self._answer_offer_here)
+            self.offer_handler.offered(self, offer)
+
+    def _answer_offer_here(self, event: OfferReceived) -> None:
+        call, stream, now = event.call, self._stream, self._services.endpoint.now()
         if not call.has_pending_offer:
             return  # withdrawn before we came to it: what was agreed before still stands
         if stream is None:
@@ -345,6 +414,11 @@ class CallLeg:
         if stream is None:
             return
         now = self._services.endpoint.now()
+        if self.offer_handler is not None and not stream.has_pending_offer:
+            sdp = sdp_of(body)
+            if sdp is not None:
+                self.offer_handler.answered(self, sdp)
+            return
         try:
             stream.receive_answer(required_sdp_of(body))
         except NegotiationFailed as error:

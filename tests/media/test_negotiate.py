@@ -503,3 +503,73 @@ def test_a_damaged_offer_is_answered_with_a_readable_description_or_refused(
     assert ours.negotiated == media
     assert len(SessionDescription.parse(answer).media) == len(SessionDescription.parse(offer).media)
     assert SessionDescription.parse(ours.create_offer()).media
+
+
+# -- another party's description in the terms of this session --------------------------------------
+
+_OTHER = (
+    b"v=0\r\no=bob 77 3 IN IP4 198.51.100.9\r\ns=Phone\r\nc=IN IP4 198.51.100.9\r\nb=AS:64\r\nt=0 0\r\n"
+    b"a=ice-lite\r\nm=video 7000 RTP/AVP 99\r\na=rtpmap:99 H264/90000\r\n"
+    b"m=audio 6000 RTP/AVP 8 101\r\nc=IN IP4 198.51.100.10\r\na=rtpmap:8 PCMA/8000\r\n"
+    b"a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=candidate:1 1 UDP 1 x 1\r\n"
+    b"a=sendonly\r\n"
+)
+
+
+def _established() -> Negotiator:
+    negotiator = Negotiator(AudioCapabilities(), Address("192.0.2.1", 4000), session_id=5)
+    offer = negotiator.create_offer()
+    negotiator.receive_answer(offer.replace(b"192.0.2.1", b"192.0.2.2"))
+    return negotiator
+
+
+def test_another_partys_audio_is_described_in_this_session() -> None:
+    negotiator = _established()
+    agreed = negotiator.negotiated
+    text = negotiator.describe_other(_OTHER).decode()
+    assert text == (
+        "v=0\r\no=- 5 2 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 198.51.100.10\r\nt=0 0\r\n"
+        "m=audio 6000 RTP/AVP 8 101\r\nc=IN IP4 198.51.100.10\r\na=rtpmap:8 PCMA/8000\r\n"
+        "a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendonly\r\n"
+    )
+    assert negotiator.negotiated is agreed, "it stands until we speak for ourselves again"
+    assert negotiator.describe_other(_OTHER).decode() == text, "the same again is the same version"
+    assert b"o=- 5 3 " in negotiator.create_offer()
+
+
+def test_as_an_answer_it_has_the_media_lines_of_the_offer() -> None:
+    negotiator = _established()
+    offer = (
+        b"v=0\r\no=a 1 2 IN IP4 192.0.2.2\r\ns=-\r\nc=IN IP4 192.0.2.2\r\nt=0 0\r\n"
+        b"m=audio 4100 RTP/AVP 0\r\nm=image 4102 udptl t38\r\n"
+    )
+    lines = [line for line in negotiator.describe_other(_OTHER, offer).split(b"\r\n") if line[:2] == b"m="]
+    assert lines == [b"m=audio 6000 RTP/AVP 8 101", b"m=image 0 udptl t38"]
+    later = [line[:8] for line in negotiator.create_offer().split(b"\r\n") if line[:2] == b"m="]
+    assert later == [b"m=audio ", b"m=image "], "RFC 3264 §8: lines stay"
+
+
+@pytest.mark.parametrize(
+    "sdp",
+    [
+        b"nonsense",
+        _OTHER.replace(b"m=audio", b"m=text"),
+        _OTHER.replace(b"RTP/AVP 8", b"RTP/SAVP 8"),
+        _OTHER.replace(b"c=IN IP4 198.51.100.10\r\n", b"").replace(b"c=IN IP4 198.51.100.9\r\n", b""),
+    ],
+    ids=["malformed", "no audio", "encrypted audio", "no address"],
+)
+def test_what_cannot_be_described_is_refused_and_changes_nothing(sdp: bytes) -> None:
+    negotiator = _established()
+    before = negotiator.create_offer()
+    with pytest.raises(NegotiationFailed):
+        negotiator.describe_other(sdp)
+    assert negotiator.create_offer() == before
+
+
+def test_an_offer_without_audio_cannot_be_answered_with_it() -> None:
+    offer = (
+        b"v=0\r\no=a 1 2 IN IP4 192.0.2.2\r\ns=-\r\nc=IN IP4 192.0.2.2\r\nt=0 0\r\nm=video 1 RTP/AVP 9\r\n"
+    )
+    with pytest.raises(NegotiationFailed, match="no audio"):
+        _established().describe_other(_OTHER, offer)
