@@ -23,7 +23,7 @@ from engine.ids import CallSid
 from media import MediaStream
 from media.audio import Pcm
 
-__all__ = ["LiveDetector"]
+__all__ = ["LiveDetector", "StreamDetector"]
 
 _RATE_HZ = 8000
 _LONGEST_LOSS = 640
@@ -58,7 +58,7 @@ class LiveDetector:
         self._on_event = on_event
         self._hears_early_media = early_media
         self._dial: Dial | None = None
-        self._listener: _Listener | None = None
+        self._listener: StreamDetector | None = None
         self._early: dict[CallSid, _EarlyListener] = {}
 
     def follow(self, dial: Dial) -> None:
@@ -87,7 +87,7 @@ class LiveDetector:
         if winner is None or winner.media is None:
             return
         leg = winner.id
-        self._listener = _Listener(
+        self._listener = StreamDetector(
             cast(MediaStream, winner.media), self._detector, lambda event: self._tell(leg, event)
         )
 
@@ -124,8 +124,8 @@ class LiveDetector:
         self._early.clear()
 
 
-class _Listener:
-    """One stream's tap, one detector."""
+class StreamDetector:
+    """One stream's tap, one detector; begins at once. `tell` is called on the loop for every event."""
 
     __slots__ = ("_detector", "_lost", "_stream", "_tell")
 
@@ -172,7 +172,7 @@ class _Listener:
         self.close()
 
 
-class _EarlyListener(_Listener):
+class _EarlyListener(StreamDetector):
     """Hears what comes before the answer: only named tones are told, for nobody has answered yet."""
 
     __slots__ = ()

@@ -1,7 +1,7 @@
-"""Calls a PBX sends us: admitted by source, routed by number, dialled, and properly ended.
+"""Calls a PBX sends us: admitted by source, routed by number, dialled or given to an application, and ended.
 
-One `InboundLeg` and one dial per call. When the dial is over and nothing follows it, the caller gets the
-final response of section 9, or a BYE if the call was answered.
+One `InboundLeg` per call, and one dial or one application. When the dial is over and nothing follows it, the
+caller gets the final response of section 9, or a BYE if the call was answered.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections import Counter
 
 import structlog
 
+from engine.application.calls import Calls
 from engine.dial.dial import Happening, Observer
 from engine.dial.manager import DialManager
 from engine.dial.request import InvalidRequest
@@ -33,11 +34,18 @@ _log = structlog.get_logger(__name__)
 class InboundCalls:
     """Takes every call that comes in; nothing here waits."""
 
-    __slots__ = ("_dials", "_legs", "_routes", "_services", "_sources", "refused")
+    __slots__ = ("_calls", "_dials", "_legs", "_routes", "_services", "_sources", "refused")
 
     def __init__(
-        self, services: LegServices, dials: DialManager, sources: Sources, routes: InboundRoutes
+        self,
+        services: LegServices,
+        dials: DialManager,
+        sources: Sources,
+        routes: InboundRoutes,
+        calls: Calls | None = None,
     ) -> None:
+        """`calls`: runs applications; None: routes to one lead nowhere."""
+        self._calls = calls
         self._services = services
         self._dials = dials
         self._sources = sources
@@ -55,19 +63,15 @@ class InboundCalls:
             return
         number = _dialled_number(incoming)
         request = self._routes.find(number, source)
-        if request is None or isinstance(request, RunApplication):
+        if isinstance(request, RunApplication):
+            self._run_application(incoming, request.name, source)
+            return
+        if request is None:
             _log.info("no route for call", source=source, number=number)
             self._refuse(incoming, 404, "Not Found")
             return
-        try:
-            leg = InboundLeg(new_call_sid(), self._services, incoming)
-        except NegotiationFailed as error:
-            _log.info("offer refused", source=source, reason=error.reason)
-            self._refuse(incoming, error.status, "")
-            return
-        except PortsExhausted as error:
-            _log.warning("call refused", source=source, reason=str(error))
-            self._refuse(incoming, 503, "Service Unavailable", retry_after_s=1)
+        leg = self._leg(incoming, source)
+        if leg is None:
             return
         try:
             self._dials.start(request, leg, observer=self._finisher(leg))
@@ -78,6 +82,34 @@ class InboundCalls:
             leg.hang_up(500, "Server Internal Error")
         else:
             self._legs.add(leg)
+
+    def _run_application(self, incoming: IncomingCall, name: str, source: str) -> None:
+        calls = self._calls
+        application = calls.applications.find(name) if calls is not None else None
+        if calls is None or application is None:
+            _log.error("no such application", application=name, source=source)
+            self._refuse(incoming, 404, "Not Found")
+        elif not application.is_active:
+            self._refuse(incoming, 403, "Forbidden")
+        elif calls.refusal:
+            _log.warning("call refused", source=source, reason=calls.refusal)
+            self._refuse(incoming, 503, "Service Unavailable", retry_after_s=1)
+        else:
+            leg = self._leg(incoming, source)
+            if leg is not None:
+                calls.take(leg, application, source=source)
+
+    def _leg(self, incoming: IncomingCall, source: str) -> InboundLeg | None:
+        """The caller's leg; None: it could not be made, and the caller has been told."""
+        try:
+            return InboundLeg(new_call_sid(), self._services, incoming)
+        except NegotiationFailed as error:
+            _log.info("offer refused", source=source, reason=error.reason)
+            self._refuse(incoming, error.status, "")
+        except PortsExhausted as error:
+            _log.warning("call refused", source=source, reason=str(error))
+            self._refuse(incoming, 503, "Service Unavailable", retry_after_s=1)
+        return None
 
     def close(self) -> None:
         """Let go of every caller; the dials end with them."""

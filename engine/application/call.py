@@ -57,6 +57,7 @@ class Call:
         sip: Mapping[str, object] | None = None,
         hooks: CallHooks | None = None,
         journal: Journal | None = None,
+        first_kind: HookKind = HookKind.SESSION_NEW,
         on_end: Callable[[Call], None] = lambda call: None,
     ) -> None:
         """`sip`: the INVITE, for the first hook. `hooks` and `journal`: of a call that has a past. `on_end`
@@ -83,7 +84,8 @@ class Call:
         )
         self.dialling: Dialling | None = None
         """The dial that is being executed, if any."""
-        self._on_end = on_end
+        self.on_end = on_end
+        self._first_kind = first_kind
         self._sip = sip
         self._dialled: set[Dialling] = set()
         self._last_result: DialResult | None = None
@@ -172,7 +174,7 @@ class Call:
         finally:
             self._say_goodbye(ending)
             line.unwatch(self._on_note)
-            self._on_end(self)
+            self.on_end(self)
             await self._finish()
 
     async def _run(self) -> Ending:
@@ -210,7 +212,7 @@ class Call:
             env_vars=self.application.env,
         )
         try:
-            return await self.hooks.ask(hook, payload, HookKind.SESSION_NEW)
+            return await self.hooks.ask(hook, payload, self._first_kind)
         except HookFailed:
             return None  # the alert has been reported
 

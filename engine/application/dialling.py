@@ -35,7 +35,8 @@ from engine.dial.events import (
     OpenCallerEarlyMedia,
     RingCaller,
 )
-from engine.dial.leg import Cause, EndedBy
+from engine.dial.handover import NewOwner
+from engine.dial.leg import Cause, EndedBy, Leg
 from engine.dial.outcome import DialStatus, TerminationReason
 from engine.dial.request import DialRequest, InvalidRequest, Target
 from engine.dial.result import DialResult
@@ -43,8 +44,8 @@ from engine.errors import ConfigError, Overloaded
 from engine.hooks.alerts import AlertKind
 from engine.hooks.call_hooks import HookKind
 from engine.hooks.hook import Hook
-from engine.hooks.payloads import interrupted_dial
-from engine.ids import DialId, new_dial_id
+from engine.hooks.payloads import CallFacts, interrupted_dial
+from engine.ids import CallSid, DialId, new_dial_id
 
 if TYPE_CHECKING:
     from engine.application.call import Call
@@ -177,6 +178,34 @@ class Dialling:
         self._is_abandoned = True
         if self.dial is not None:
             self.dial.hang_up(cause)
+
+    def give_away(self, new_owner: NewOwner) -> asyncio.Future[bool]:
+        """Hand the connected callee to `new_owner` and end; False: nobody is connected (any more)."""
+        assert self.dial is not None
+        before, self._is_abandoned = self._is_abandoned, True
+
+        def decided(answer: asyncio.Future[bool]) -> None:
+            if not answer.result():
+                self._is_abandoned = before
+
+        answer = self.dial.hand_over(new_owner)
+        answer.add_done_callback(decided)
+        return answer
+
+    def facts_of(self, leg: CallSid) -> CallFacts:
+        """Of a callee, as they are now."""
+        return self._children().of(leg)
+
+    def learn(self, leg: CallSid, **facts: object) -> None:
+        """More is known about a callee."""
+        self._children().learn(leg, **facts)
+
+    def leg(self, sid: CallSid) -> Leg | None:
+        """A callee by its sid; None: it is not (or no longer) one of this dial's."""
+        try:
+            return self.dial.leg(sid) if self.dial is not None else None
+        except KeyError:
+            return None
 
     async def close(self) -> None:
         """Return when nothing of this dial runs any more."""

@@ -35,6 +35,8 @@ class Line(Protocol):
 
     def unwatch(self, watcher: Watcher) -> None: ...
 
+    def send_dtmf(self, digits: str, *, duration_ms: int = 120) -> None: ...
+
     async def send_request(
         self,
         method: str,

@@ -29,12 +29,12 @@ from engine.legs.call_leg import CallLeg
 if TYPE_CHECKING:
     from engine.application.children import Children
 
-__all__ = ["Screenings"]
+__all__ = ["Callee", "Screenings"]
 
 log = structlog.get_logger(__name__)
 
 
-class _Callee:
+class Callee:
     """An answered callee as verbs see it: `PartyLeg`."""
 
     __slots__ = ("_leg", "is_gone")
@@ -73,7 +73,7 @@ class _Screening:
 
     def __init__(self, leg: Leg, children: Children) -> None:
         self.leg = leg
-        self.callee = _Callee(leg)
+        self.callee = Callee(leg)
         self._children = children
         self.session: Session | None = None
         self.task: asyncio.Task[None] | None = None

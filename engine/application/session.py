@@ -43,6 +43,7 @@ __all__ = [
     "Session",
     "SessionDefaults",
     "SessionOwner",
+    "StreamControl",
     "VerbRunner",
 ]
 
@@ -77,6 +78,10 @@ class PartyLeg(Protocol):
     def answer(self) -> None: ...
 
     def send_dtmf(self, digits: str, *, duration_ms: int = 120) -> None: ...
+
+
+StreamControl = Callable[[str], None]
+"""Takes `pause`, `silence` or `resume`."""
 
 
 class EndingKind(Enum):
@@ -143,6 +148,7 @@ class Session:
         "_next",
         "_only",
         "_scope",
+        "_streams",
         "_tickets",
         "_verb",
         "_verbs",
@@ -196,6 +202,7 @@ class Session:
         self._asking: set[asyncio.Task[bool]] = set()
         self._kept: dict[str, asyncio.Task[Any]] = {}
         """What `config` runs in the background, by the verb's name."""
+        self._streams: dict[str, list[StreamControl]] = {}
         self._answered = asyncio.Event()
         self.superseded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done as soon as the session has ended, or has a document to run: whoever still fetches the first
@@ -331,6 +338,21 @@ class Session:
     def background(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
         """Something that goes on beside the verbs and ends (is cancelled) with the session at the latest."""
         return self._task(work, name, self._background)
+
+    def add_stream(self, what: str, stream: StreamControl) -> None:
+        """`listen` and `transcribe` say what live control can reach, by their names."""
+        self._streams.setdefault(what, []).append(stream)
+
+    def remove_stream(self, what: str, stream: StreamControl) -> None:
+        """Unknown is fine."""
+        if stream in self._streams.get(what, ()):
+            self._streams[what].remove(stream)
+
+    def control(self, what: str, status: str) -> None:
+        """`listen_status`, `transcribe_status` of live control: pause, silence or resume. Nothing runs:
+        nothing happens."""
+        for stream in self._streams.get(what, ()):
+            stream(status)
 
     def keep_running(self, what: str, verb: Verb | None) -> None:
         """Run `verb` beside the document, in place of what ran as `what` before; None: nothing."""

@@ -65,6 +65,10 @@ class CallerLeg:
     def answer(self) -> None:
         """Nothing: it is answered."""
 
+    def send_dtmf(self, digits: str, *, duration_ms: int = 120) -> None:
+        """Key digits to the party."""
+        self.leg.send_dtmf(digits, duration_ms=duration_ms)
+
     def hang_up(self, cause: Cause = Cause.NORMAL, *, headers: Sequence[tuple[str, str]] = ()) -> None:
         """BYE. Any number of times."""
         self.leg.hang_up(cause, headers=headers)

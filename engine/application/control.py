@@ -1,0 +1,274 @@
+"""Live control of calls (webhooks.md 8.3), in every state: ringing, talking, under a document, without one.
+
+A sid names a call, or a child of one: the callee of a dial in progress.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from msgspec import Struct
+
+from engine.application.applications import Application
+from engine.application.call import Call
+from engine.application.dialling import Dialling
+from engine.application.document import Verb
+from engine.application.journal import Journal
+from engine.application.orders import CallUpdate, NoSuchCall, SipReply, SipRequest, WrongCallState
+from engine.application.outbound import OutboundCall
+from engine.application.party import Line, OutboundParty
+from engine.application.whisper import whisper
+from engine.dial.leg import Cause, Leg
+from engine.dial.request import InvalidRequest
+from engine.hooks.call_hooks import HookKind
+from engine.hooks.hook import Hook
+from engine.hooks.payloads import CallFacts
+from engine.ids import CallSid
+from engine.legs.call_leg import CallLeg
+from engine.legs.caller_leg import CallerLeg
+from engine.legs.sip_leg import SipLeg
+
+__all__ = ["Control", "make_independent"]
+
+_GIVEN_UP = 503
+"""What an unanswered caller is told when live control gives up on it (family behaviour)."""
+_INCOMPATIBLE = "current call state is incompatible with requested action"
+
+
+class _Child(Struct, frozen=True):
+    """A callee of a dial in progress."""
+
+    call: Call
+    dialling: Dialling
+    leg: Leg
+
+    @property
+    def facts(self) -> CallFacts:
+        return self.dialling.facts_of(self.leg.id)
+
+
+class Control:
+    """Of all calls of a process."""
+
+    __slots__ = ("_adopt", "_calls", "_find")
+
+    def __init__(
+        self,
+        find: Callable[[CallSid], Call | OutboundCall | None],
+        calls: Callable[[], Iterable[Call | OutboundCall]],
+        adopt: Callable[[Call], None],
+    ) -> None:
+        self._find = find
+        self._calls = calls
+        self._adopt = adopt
+
+    def facts_of(self, account_sid: str, sid: CallSid) -> CallFacts | None:
+        """None: the account has no such call in progress."""
+        subject = self._subject(account_sid, sid)
+        if subject is None:
+            return None
+        return subject.facts if isinstance(subject, _Child) else subject.journal.facts
+
+    def hang_up(self, account_sid: str, sid: CallSid) -> None:
+        """In any state. Raises NoSuchCall."""
+        self._complete(self._existing(account_sid, sid))
+
+    async def update(self, account_sid: str, sid: CallSid, change: CallUpdate) -> SipReply | None:
+        """Everything that is set, in the order of its fields. Raises NoSuchCall, WrongCallState,
+        InvalidRequest; what came before in that order has been done then."""
+        subject = self._existing(account_sid, sid)
+        if change.call_status == "completed":
+            self._complete(subject)
+            return None
+        if change.call_status == "no-answer":
+            self._give_up(subject)
+            return None
+        await self._redirect(subject, change)
+        if isinstance(subject, OutboundCall):
+            if change.tag is not None:
+                subject.journal.learn(customer_data=change.tag)
+            if _wants_conversation(change):
+                raise WrongCallState(_INCOMPATIBLE)
+            return None
+        session = (subject.call if isinstance(subject, _Child) else subject).session
+        if change.listen_status is not None:
+            session.control("listen", change.listen_status.value)
+        if change.transcribe_status is not None:
+            session.control("transcribe", change.transcribe_status.value)
+        if change.whisper:
+            self._whisper(subject, change.whisper)
+        if change.dtmf is not None:
+            _line(subject).send_dtmf(change.dtmf.digit, duration_ms=change.dtmf.duration_ms)
+        reply = await _request(_line(subject), change.sip_request) if change.sip_request is not None else None
+        if any(w is not None for w in (change.mute, change.record, change.dub, change.boost_audio_signal_db)):
+            raise WrongCallState(_INCOMPATIBLE)
+        if change.tag is not None:
+            if isinstance(subject, _Child):
+                subject.dialling.learn(subject.leg.id, customer_data=change.tag)
+            else:
+                subject.tag(change.tag)
+        if change.media_path is not None:
+            raise WrongCallState(_INCOMPATIBLE)
+        return reply
+
+    # --- finding
+
+    def _subject(self, account_sid: str, sid: CallSid) -> Call | OutboundCall | _Child | None:
+        subject: Call | OutboundCall | _Child | None = self._find(sid) or self._child(sid)
+        if subject is None:
+            return None
+        facts = subject.facts if isinstance(subject, _Child) else subject.journal.facts
+        return subject if facts.account_sid == account_sid else None
+
+    def _child(self, sid: CallSid) -> _Child | None:
+        for call in self._calls():
+            if isinstance(call, OutboundCall):
+                if call.call is None:
+                    continue
+                call = call.call
+            dialling = call.dialling
+            leg = dialling.leg(sid) if dialling is not None else None
+            if dialling is not None and leg is not None:
+                return _Child(call, dialling, leg)
+        return None
+
+    def _existing(self, account_sid: str, sid: CallSid) -> Call | OutboundCall | _Child:
+        subject = self._subject(account_sid, sid)
+        if subject is None:
+            raise NoSuchCall("call session is gone")
+        return subject
+
+    # --- doing
+
+    def _complete(self, subject: Call | OutboundCall | _Child) -> None:
+        if isinstance(subject, _Child):
+            subject.leg.hang_up(Cause.REQUESTED)
+        else:
+            subject.stop(Cause.REQUESTED)
+
+    def _give_up(self, subject: Call | OutboundCall | _Child) -> None:
+        match subject:
+            case OutboundCall():
+                subject.stop(Cause.REQUESTED)
+            case Call() if not subject.journal.was_answered:
+                subject.stop(Cause.REQUESTED, status=_GIVEN_UP)
+            case _Child() if subject.dialling.conversation is None:
+                subject.leg.hang_up(Cause.REQUESTED)
+            case _:
+                raise WrongCallState(_INCOMPATIBLE)
+
+    async def _redirect(self, subject: Call | OutboundCall | _Child, change: CallUpdate) -> None:
+        if change.call_hook is None and change.child_call_hook is None:
+            return
+        if isinstance(subject, OutboundCall):
+            if change.child_call_hook is not None:
+                raise WrongCallState(_INCOMPATIBLE)
+            if change.call_status_hook is not None:
+                subject.journal.status_hook = change.call_status_hook
+            if change.call_hook is not None:
+                subject.redirect(change.call_hook)
+            return
+        if isinstance(subject, _Child):
+            if change.call_hook is None or change.child_call_hook is not None:
+                raise WrongCallState(_INCOMPATIBLE)
+            await self._part(subject.dialling, change.call_hook, change.call_status_hook)
+            return
+        if change.child_call_hook is not None:
+            if subject.dialling is None:
+                raise WrongCallState(_INCOMPATIBLE)
+            await self._part(subject.dialling, change.child_call_hook, change.call_status_hook)
+        if change.call_status_hook is not None:
+            subject.use_status_hook(change.call_status_hook)
+        if change.call_hook is not None:
+            subject.redirect(change.call_hook)
+
+    async def _part(self, dialling: Dialling, hook: Hook, status_hook: Hook | None) -> None:
+        """The callee goes its own way under `hook`; the dial ends."""
+        application = Application(call_hook=hook, call_status_hook=status_hook)
+        if not await make_independent(dialling, application, self._adopt):
+            raise WrongCallState(_INCOMPATIBLE)
+
+    def _whisper(self, subject: Call | _Child, verbs: Sequence[Verb]) -> None:
+        call = subject.call if isinstance(subject, _Child) else subject
+        leg = subject.leg if isinstance(subject, _Child) else None
+        call.session.background(whisper(call, verbs, leg), name="whisper")
+
+
+async def make_independent(
+    dialling: Dialling, application: Application, adopt: Callable[[Call], None]
+) -> bool:
+    """Give the connected callee of a dial a call of its own, with `application`; what that leaves out it has
+    from the caller's. False: nobody is connected (any more), and nothing has changed."""
+    if dialling.dial is None:
+        return False
+    parent = dialling.call
+    full = Application(
+        sid=parent.application.sid,
+        account_sid=parent.application.account_sid,
+        call_hook=application.call_hook,
+        document=application.document,
+        call_status_hook=application.call_status_hook or parent.journal.status_hook,
+        defaults=parent.session.defaults,
+        realm=parent.application.realm,
+    )
+
+    def take(leg: Leg) -> None:
+        assert isinstance(leg, SipLeg), f"{leg!r} cannot be given a document"
+        facts = dialling.facts_of(leg.id)
+        hooks = parent.services.make_hooks(
+            leg.id, account_sid=facts.account_sid, base=full.call_hook or parent.session.base
+        )
+        journal = Journal(facts, hooks, parent.services.records, parent.clock, full.call_status_hook)
+        call = Call(
+            OutboundParty(CallerLeg(leg)),
+            full,
+            parent.services,
+            facts,
+            hooks=hooks,
+            journal=journal,
+            first_kind=HookKind.SESSION_ADULTING,
+            on_end=parent.on_end,
+        )
+        journal.adopt()
+        adopt(call)
+
+    return await dialling.give_away(take)
+
+
+def _wants_conversation(change: CallUpdate) -> bool:
+    return any(
+        wish is not None
+        for wish in (
+            change.mute,
+            change.listen_status,
+            change.transcribe_status,
+            change.whisper or None,
+            change.dtmf,
+            change.sip_request,
+            change.record,
+            change.dub,
+            change.boost_audio_signal_db,
+            change.media_path,
+        )
+    )
+
+
+def _line(subject: Call | _Child) -> Line:
+    if isinstance(subject, Call):
+        return subject.party.line
+    if isinstance(subject.leg, CallLeg):
+        return subject.leg
+    raise WrongCallState(_INCOMPATIBLE)
+
+
+async def _request(line: Line, request: SipRequest) -> SipReply:
+    try:
+        reply = await line.send_request(
+            request.method,
+            content_type=request.content_type,
+            content=request.content.encode(),
+            headers=tuple(request.headers.items()),
+        )
+    except ValueError as error:
+        raise InvalidRequest("sip_request", str(error)) from error
+    return SipReply(reply.status, reply.reason)
