@@ -181,7 +181,7 @@ class StoreHealth(Struct, frozen=True):
     """How the store does, for readiness."""
 
     is_ready: bool
-    """The last write succeeded, and nothing was dropped since."""
+    """The last write succeeded."""
     queued: int
     """Rows not yet written."""
     dropped: int

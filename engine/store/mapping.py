@@ -1,0 +1,101 @@
+"""Rows as facts, and as the database wants them. Text is made storable: no NUL, nothing but UTF-8."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import msgspec
+from sqlalchemy import RowMapping, Table
+
+from engine.store.rows import AlertRow, CallRow, Delivery, LegRow
+
+__all__ = [
+    "Columns",
+    "Row",
+    "alert_of",
+    "by_key",
+    "call_of",
+    "columns_of",
+    "delivery_of",
+    "leg_of",
+    "storable",
+]
+
+Row = CallRow | LegRow | AlertRow | Delivery
+Columns = dict[str, object]
+
+_ENCODER = msgspec.json.Encoder()
+_STRUCTURED = frozenset({"statuses", "rtp", "customer_data"})
+
+
+def storable(value: str) -> str:
+    """What came over the network may hold anything; a database holds text."""
+    if value.isascii():
+        return value.replace("\0", "\ufffd") if "\0" in value else value
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace").replace("\0", "\ufffd")
+
+
+def _json(value: object) -> str | None:
+    if value is None:
+        return None
+    try:
+        return _ENCODER.encode(value).decode()
+    except UnicodeEncodeError:
+        return _ENCODER.encode(_storable_deep(msgspec.to_builtins(value))).decode()
+
+
+def _storable_deep(value: object) -> object:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {storable(key): _storable_deep(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable_deep(inner) for inner in value]
+    return value
+
+
+def columns_of(row: Row, more: Mapping[str, object]) -> Columns:
+    """The parameters of an INSERT; `more` is what the store adds (`node`, `run`)."""
+    columns: Columns = dict(more)
+    for name in row.__struct_fields__:
+        value = getattr(row, name)
+        if name in _STRUCTURED:
+            value = _json(value)
+        elif isinstance(value, str):
+            value = storable(value)
+        columns[name] = value
+    return columns
+
+
+def by_key(table: Table, row: RowMapping) -> Columns:
+    """A result row under the names of the facts (`from_`), not of the columns (`caller`)."""
+    return {column.key: row[column] for column in table.c}
+
+
+def call_of(columns: Mapping[str, object]) -> CallRow:
+    """A CallRow as read."""
+    return msgspec.convert(_facts(columns, CallRow), CallRow)
+
+
+def leg_of(columns: Mapping[str, object]) -> LegRow:
+    """A LegRow as read."""
+    return msgspec.convert(_facts(columns, LegRow), LegRow)
+
+
+def alert_of(columns: Mapping[str, object]) -> AlertRow:
+    """An AlertRow as read."""
+    return msgspec.convert(_facts(columns, AlertRow), AlertRow)
+
+
+def delivery_of(columns: Mapping[str, object]) -> Delivery:
+    """A Delivery as read."""
+    return msgspec.convert(_facts(columns, Delivery), Delivery, builtin_types=(bytes,))
+
+
+def _facts(columns: Mapping[str, object], kind: type[Row]) -> dict[str, object]:
+    facts = {name: columns[name] for name in kind.__struct_fields__}
+    for name in _STRUCTURED.intersection(facts):
+        if facts[name] is not None:
+            facts[name] = msgspec.json.decode(cast("str", facts[name]))
+    return facts
