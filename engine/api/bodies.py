@@ -37,9 +37,10 @@ def decode(data: bytes, kind: type[T]) -> T:
     if decoder is None:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind, dec_hook=decode_field)
     try:
-        return decoder.decode(data)  # type: ignore[no-any-return]
-    except (msgspec.ValidationError, OverflowError) as fault:
-        raise _named(explain(fault, kind, (), msgspec.json.decode(data))) from fault
+        try:
+            return decoder.decode(data)  # type: ignore[no-any-return]
+        except (msgspec.ValidationError, OverflowError) as fault:
+            raise _named(explain(fault, kind, (), msgspec.json.decode(data))) from fault
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ApiError(400, f"the body is not JSON: {error}") from error
     except RecursionError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,6 +27,8 @@ __all__ = [
     "api",
     "asleep_account",
     "services",
+    "until",
+    "waiting_for",
 ]
 
 KEY = "alice-0123456789abcdef"
@@ -88,6 +91,20 @@ class Api:
                 body,
                 await response.json(content_type=None) if is_json else None,
             )
+
+
+async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
+    """Returns when it holds; TimeoutError when it does not within the time."""
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110  what others do cannot be waited for
+            await asyncio.sleep(0.005)
+
+
+def waiting_for() -> list[str]:
+    """Dials with an event stream, or a request that waits for the result."""
+    prefix = "client of "
+    names = [task.get_name() for task in asyncio.all_tasks()]
+    return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
 
 
 def services(**changes: Any) -> ApiServices:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from litestar import Request, Router, delete, get, post, put
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.response import Response
 
 from engine.api.accounts.bodies import Created, NewCall, UpdateCall
@@ -29,7 +29,7 @@ from engine.errors import Overloaded
 __all__ = ["account_routes"]
 
 _Request = Request[None, AccountConfig, State]
-_Sid = Annotated[str, Parameter(max_length=64)]
+_Sid = Annotated[str, PathParameter(max_length=64)]
 
 
 def _error(description: str) -> ResponseSpec:
@@ -57,7 +57,7 @@ def account_routes(engine: DialEngine, calls: CallControl) -> Router:
             503: _error("No capacity; see Retry-After"),
         },
     )
-    async def create_call(account_sid: _Sid, data: NewCall, request: _Request) -> Created:
+    async def create_call(account_sid: _Sid, data: JSONBody[NewCall], request: _Request) -> Created:
         """201 when the INVITE has been created. What becomes of the call is told to its `call_status_hook`,
         in the words of the `dial` verb's table of outcomes.
         """
@@ -76,10 +76,10 @@ def account_routes(engine: DialEngine, calls: CallControl) -> Router:
     def list_calls(
         account_sid: _Sid,
         request: _Request,
-        direction: Literal["inbound", "outbound"] | None = None,
-        from_: Annotated[str | None, Parameter(query="from", max_length=256)] = None,
-        to: Annotated[str | None, Parameter(max_length=512)] = None,
-        call_status: Annotated[str | None, Parameter(query="callStatus", max_length=32)] = None,
+        direction: Annotated[Literal["inbound", "outbound"] | None, QueryParameter()] = None,
+        from_: Annotated[str | None, QueryParameter(name="from", max_length=256)] = None,
+        to: Annotated[str | None, QueryParameter(max_length=512)] = None,
+        call_status: Annotated[str | None, QueryParameter(name="callStatus", max_length=32)] = None,
     ) -> list[dict[str, Any]]:
         """The properties are those of the hooks; every parameter leaves only calls that have that value."""
         account = _account(request, account_sid)
@@ -130,7 +130,7 @@ def account_routes(engine: DialEngine, calls: CallControl) -> Router:
         responses=update_responses,
     )
     async def put_call(
-        account_sid: _Sid, call_sid: _Sid, data: UpdateCall, request: _Request
+        account_sid: _Sid, call_sid: _Sid, data: JSONBody[UpdateCall], request: _Request
     ) -> Response[None]:
         """Works in every state, also while it rings."""
         return await update(account_sid, call_sid, data, request)
@@ -143,7 +143,7 @@ def account_routes(engine: DialEngine, calls: CallControl) -> Router:
         include_in_schema=False,
     )
     async def post_call(
-        account_sid: _Sid, call_sid: _Sid, data: UpdateCall, request: _Request
+        account_sid: _Sid, call_sid: _Sid, data: JSONBody[UpdateCall], request: _Request
     ) -> Response[None]:
         """The same: older clients of the family POST."""
         return await update(account_sid, call_sid, data, request)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from litestar import Request, Router, delete, get, post
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 from litestar.response import File, Response
 from litestar.types import ASGIApp
 
@@ -29,6 +29,7 @@ from media.player import PlayerError
 __all__ = ["dial_routes"]
 
 _Request = Request[None, AccountConfig, State]
+_Id = Annotated[str, PathParameter(max_length=64)]
 
 
 def _problem(description: str) -> ResponseSpec:
@@ -73,11 +74,11 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
         },
     )
     async def start_dial(
-        data: NewDial,
+        data: JSONBody[NewDial],
         request: _Request,
         wait: Annotated[
             bool,
-            Parameter(
+            QueryParameter(
                 description="Answer when the dial is over, with its result. The dial goes on without you."
             ),
         ] = False,
@@ -118,10 +119,10 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
         request: _Request,
         which: Annotated[
             Literal["live", "ended", "all"],
-            Parameter(query="state", description="`live` are those in progress"),
+            QueryParameter(name="state", description="`live` are those in progress"),
         ] = "live",
-        limit: Annotated[int, Parameter(ge=1, le=_LARGEST_PAGE)] = 100,
-        after: Annotated[str, Parameter(max_length=64, description="`next` of the page before")] = "",
+        limit: Annotated[int, QueryParameter(ge=1, le=_LARGEST_PAGE)] = 100,
+        after: Annotated[str, QueryParameter(max_length=64, description="`next` of the page before")] = "",
     ) -> DialList:
         """What is in memory: all in progress, and the latest of those that have ended."""
         found: list[DialView] = []
@@ -136,7 +137,7 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
         return DialList(found, None)
 
     @get("/{dial_id:str}", summary="One dial, in progress or finished", responses={404: _UNKNOWN})
-    async def get_dial(request: _Request, dial_id: str) -> Response[DialView] | Ready:
+    async def get_dial(request: _Request, dial_id: _Id) -> Response[DialView] | Ready:
         entry = find(request, dial_id)
         if entry is not None:
             return Response(entry.view())
@@ -147,7 +148,7 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
         raise ApiError(404, "no such dial")
 
     @delete("/{dial_id:str}", summary="Hang up", sync_to_thread=False, responses={404: _UNKNOWN})
-    def hang_up(request: _Request, dial_id: str) -> None:
+    def hang_up(request: _Request, dial_id: _Id) -> None:
         """In any state: who rings is cancelled, who talks is hung up. The result follows as always."""
         need(request, dial_id).hang_up()
 
@@ -162,9 +163,9 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
     )
     async def follow(
         request: _Request,
-        dial_id: str,
+        dial_id: _Id,
         last_event_id: Annotated[
-            str, Parameter(header="Last-Event-ID", max_length=64, description="Go on after this event")
+            str, HeaderParameter(name="Last-Event-ID", max_length=64, description="Go on after this event")
         ] = "",
     ) -> ASGIApp:
         """Everything from the beginning: `status` of every leg, `connected`, `dtmf`, `amd`, `tone`; `result`
@@ -183,7 +184,7 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
         media_type="audio/wav",
         responses={404: _UNKNOWN},
     )
-    async def get_recording(request: _Request, dial_id: str) -> File:
+    async def get_recording(request: _Request, dial_id: _Id) -> File:
         entry = need(request, dial_id)
         if not entry.has_ended or entry.recording is None:
             raise ApiError(404, "there is no recording, or not yet")
