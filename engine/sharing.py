@@ -72,7 +72,7 @@ class SharedWork(Generic[K, T]):
     __slots__ = ("_name", "_running")
 
     def __init__(self, name: str) -> None:
-        """`name`: of the tasks, followed by the key."""
+        """`name`: of the tasks; without the key, which may be a text or a URL that nobody should log."""
         self._name = name
         self._running: dict[K, _Work[T]] = {}
 
@@ -84,7 +84,7 @@ class SharedWork(Generic[K, T]):
         """The result of `make()`, or of the one under way for this key; its exception is everybody's."""
         work = self._running.get(key)
         if work is None:
-            task = asyncio.get_running_loop().create_task(make(), name=f"{self._name} {key}")
+            task = asyncio.get_running_loop().create_task(make(), name=self._name)
             work = self._running[key] = _Work(task)
             task.add_done_callback(lambda _: self._forget(key, work))
         work.waiters += 1
