@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from pathlib import Path
 
-from media.audio import Pcm
+from media.audio import Pcm, apply_gain, silence
 from media.dtmf import DigitHeard
 from media.negotiate import NegotiatedMedia
 from media.recording import Recording
@@ -23,9 +23,15 @@ class BridgeMode(StrEnum):
     TRANSLATE = "translate"
     """A-law to µ-law or back: byte by byte, never decoded."""
     TRANSCODE = "transcode"
-    """Jitter buffer, decode, resample, encode."""
+    """Jitter buffer, decode, resample, encode; also where a gain or a track to be mixed in asks for it."""
+    MUTED = "muted"
+    """Audio stays behind, digits cross."""
     CLOSED = "closed"
     """Nothing crosses: not open, held, or one side has no agreement yet."""
+
+
+_WITHOUT_EVENTS = frozenset({BridgeMode.TRANSCODE, BridgeMode.MUTED})
+"""Telephone-events are no part of what crosses: a digit is said again."""
 
 
 class Bridge:
@@ -90,8 +96,13 @@ class Bridge:
 
     def heard(self, stream: MediaStream, pcm: Pcm, at: float) -> None:
         media = stream.negotiated
-        if media is not None:
-            self._other(stream).sender.feed(pcm, media.codec.sample_rate_hz, at)
+        if media is None:
+            return
+        if stream.is_muted:
+            pcm = silence(len(pcm))
+        elif stream.gain_db:
+            pcm = apply_gain(pcm, stream.gain_db)
+        self._other(stream).sender.feed(pcm, media.codec.sample_rate_hz, at)
 
     def digit(self, stream: MediaStream, digit: DigitHeard) -> None:
         """Said again where its packets could not be passed on."""
@@ -99,7 +110,7 @@ class Bridge:
         mode = self._a_to_b if stream is self.a else self._b_to_a
         if mode is BridgeMode.CLOSED:
             return
-        if mode is BridgeMode.TRANSCODE or not _passes_events(stream.negotiated, other.negotiated):
+        if mode in _WITHOUT_EVENTS or not _passes_events(stream.negotiated, other.negotiated):
             other.send_dtmf(digit.digit, duration_ms=max(round(digit.duration_ms), 40))
 
     def keyed(self, stream: MediaStream, digit: str, duration_ms: int) -> None:
@@ -124,8 +135,12 @@ def _join(source: MediaStream, target: MediaStream) -> BridgeMode:
     if heard is None or said is None or not heard.can_receive or not said.can_send:
         _let_go(source)
         return BridgeMode.CLOSED
+    if source.is_muted and not target.has_overlays:
+        _let_go(source)
+        return BridgeMode.MUTED
     is_same = heard.codec == said.codec
-    if not is_same and translation(heard.codec, said.codec) is None:
+    needs_pcm = source.gain_db != 0.0 or target.has_overlays
+    if needs_pcm or (not is_same and translation(heard.codec, said.codec) is None):
         source.rtp.sink = source.observe
         source.decode_for_bridge(True)
         return BridgeMode.TRANSCODE

@@ -15,6 +15,7 @@ from media.audio import PTIME_MS, Pcm, Source, samples_in, silence
 from media.codecs import Codec, open_codec
 from media.dtmf import EventPacket, digit_packets
 from media.negotiate import NegotiatedMedia
+from media.overlay import Overlays
 from media.port import RtpPort
 from media.resample import Resampler
 from media.tones import DTMF_TONES, ToneSource
@@ -45,6 +46,7 @@ class AudioSender:
         "_step",
         "_timestamp",
         "_tones",
+        "overlays",
     )
 
     def __init__(self, port: RtpPort, on_source_end: Callable[[bool, float], None]) -> None:
@@ -63,6 +65,8 @@ class AudioSender:
         self._event: EventPacket | None = None
         self._tones: deque[ToneSource] = deque()
         self._digits_began: tuple[float, int] = (0.0, 0)
+        self.overlays: Overlays | None = None
+        """Tracks mixed into what a bridge brings and what is played; None: never were any."""
 
     def configure(self, media: NegotiatedMedia) -> None:
         """A new or renewed agreement; what is playing goes on in the new codec."""
@@ -123,6 +127,8 @@ class AudioSender:
     def feed(self, pcm: Pcm, sample_rate_hz: int, at: float) -> None:
         """Audio of another leg, int16[n]; not heard while the engine itself speaks."""
         if not self.is_busy:
+            if self.overlays:
+                pcm = self.overlays.mixed(pcm, sample_rate_hz)
             self._say(self._resampled(pcm, sample_rate_hz), at)
 
     def say_silence(self, at: float) -> None:
@@ -136,6 +142,8 @@ class AudioSender:
             self._source = None
             self._on_source_end(False, at)
             return
+        if self.overlays:
+            pcm = self.overlays.mixed(pcm, source.sample_rate_hz)
         self._say(self._resampled(pcm, source.sample_rate_hz), at)
 
     def _resampled(self, pcm: Pcm, sample_rate_hz: int) -> Pcm:

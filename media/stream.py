@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,11 +22,12 @@ from media.events import (
     RemoteGoodbye,
     StreamEvent,
 )
+from media.listener import Listener, Tap
 from media.negotiate import Address, AudioCapabilities, NegotiatedMedia, Negotiator
+from media.overlay import Overlays
 from media.port import RtpPort
 from media.receiver import AudioReceiver
 from media.recording import Recording
-from media.resample import Resampler
 from media.rtp import RtpStatistics
 from media.sdp import Direction
 from media.sender import AudioSender
@@ -36,11 +37,6 @@ if TYPE_CHECKING:
     from media.plane import MediaPlane
 
 __all__ = ["Joint", "MediaStream", "Tap"]
-
-Tap = Callable[[Pcm], None]
-"""Called with received audio, int16[n] mono, on the loop; must not block. The array is shared: do not
-write to it. A tap that raises is removed and reported to the loop's exception handler.
-"""
 
 DIGITS = frozenset("0123456789*#ABCD")
 _KEEPALIVE_S = 15.0
@@ -68,43 +64,6 @@ class Joint(Protocol):
     def close(self) -> None: ...
 
 
-class _Listener:
-    """A tap at its own sample rate."""
-
-    __slots__ = ("_lost", "_resampler", "sample_rate_hz", "tap")
-
-    def __init__(self, tap: Tap, sample_rate_hz: int, lost: Callable[[int], None] | None) -> None:
-        self.tap = tap
-        self._lost = lost
-        self.sample_rate_hz = sample_rate_hz
-        self._resampler: Resampler | None = None
-
-    def hear(self, pcm: Pcm, sample_rate_hz: int, gaps: Sequence[tuple[int, int]]) -> None:
-        if sample_rate_hz != self.sample_rate_hz:
-            if self._resampler is None or self._resampler.from_hz != sample_rate_hz:
-                self._resampler = Resampler(sample_rate_hz, self.sample_rate_hz)
-            pcm = self._resampler.push(pcm)
-        if self._lost is None or not gaps:
-            self.tap(pcm)
-        else:
-            self._hear_around(gaps, pcm, self.sample_rate_hz / sample_rate_hz, self._lost)
-
-    def _hear_around(
-        self, gaps: Sequence[tuple[int, int]], pcm: Pcm, ratio: float, lost: Callable[[int], None]
-    ) -> None:
-        """The audio between the gaps, and how long they are."""
-        at = 0
-        for start, end in gaps:
-            from_, until = min(round(start * ratio), len(pcm)), min(round(end * ratio), len(pcm))
-            if from_ > at:
-                self.tap(pcm[at:from_])
-            if until > from_:
-                lost(until - from_)
-            at = until
-        if at < len(pcm):
-            self.tap(pcm[at:])
-
-
 class MediaStream:
     """Made by `MediaPlane.stream()`. Every method returns at once; nothing is received before an SDP is
     there.
@@ -119,8 +78,10 @@ class MediaStream:
         "_digit_pending",
         "_digits_in",
         "_direction_before",
+        "_gain_db",
         "_handlers",
         "_is_bypassed",
+        "_is_muted",
         "_is_silent",
         "_listeners",
         "_negotiator",
@@ -158,7 +119,7 @@ class MediaStream:
         self._port.sink = self.observe
         self._sender: AudioSender | None = None
         self._receiver: AudioReceiver | None = None
-        self._listeners: list[_Listener] = []
+        self._listeners: list[Listener] = []
         self._recordings: list[Recording] = []
         self._handlers: list[Callable[[StreamEvent], None]] = []
         self._digits_in: DtmfReceiver | None = None
@@ -170,6 +131,8 @@ class MediaStream:
         self._clock_running = False
         self._is_silent = False
         self._is_bypassed = False
+        self._is_muted = False
+        self._gain_db = 0.0
         self._silent_since = 0.0
         self._closed = False
 
@@ -369,6 +332,65 @@ class MediaStream:
 
     # -- hearing ----------------------------------------------------------------------------------------
 
+    @property
+    def gain_db(self) -> float:
+        """How much louder than it came others hear this peer across a bridge, which decodes then; 0.0: as it
+        came, in the cheapest way. What would be too loud is clipped. Taps hear it as it came."""
+        return self._gain_db
+
+    @gain_db.setter
+    def gain_db(self, gain_db: float) -> None:
+        if gain_db != self._gain_db:
+            self._gain_db = gain_db
+            self._crossing_changed()
+
+    @property
+    def is_muted(self) -> bool:
+        """Others do not hear this peer across a bridge; its digits pass. Taps hear it."""
+        return self._is_muted
+
+    @is_muted.setter
+    def is_muted(self, is_muted: bool) -> None:
+        if is_muted != self._is_muted:
+            self._is_muted = is_muted
+            self._crossing_changed()
+
+    def overlay(self, name: str, source: Source, *, gain_db: float = 0.0) -> None:
+        """Mix `source` into whatever this peer hears, from a bridge or played; in place of one of that name.
+
+        A bridge decodes meanwhile. While there is neither, the track waits.
+        """
+        if self._closed:
+            return
+        sender = self.sender
+        if sender.overlays is None:
+            sender.overlays = Overlays(
+                self._crossing_changed,
+                lambda error: self._plane.report("a track failed and is not mixed in any further", error),
+            )
+        sender.overlays.add(name, source, gain_db)
+        self._crossing_changed()
+
+    def remove_overlay(self, name: str) -> None:
+        """Unknown is fine."""
+        if self._sender is not None and self._sender.overlays is not None:
+            self._sender.overlays.remove(name)
+            self._crossing_changed()
+
+    def silence_overlay(self, name: str, *, wanted: bool = True) -> None:
+        """Let a track go on unheard, or be heard again. Unknown is fine."""
+        if self._sender is not None and self._sender.overlays is not None:
+            self._sender.overlays.silence(name, wanted=wanted)
+
+    @property
+    def has_overlays(self) -> bool:
+        return self._sender is not None and bool(self._sender.overlays)
+
+    def _crossing_changed(self) -> None:
+        """How audio crosses the bridge has to be chosen anew."""
+        if self.joint is not None:
+            self.joint.renegotiated(self)
+
     def add_tap(
         self, tap: Tap, *, sample_rate_hz: int = 8000, lost: Callable[[int], None] | None = None
     ) -> None:
@@ -378,7 +400,7 @@ class MediaStream:
         tap then gets what arrived only, and both together add up to the time that passed.
         """
         if not self._closed:
-            self._listeners.append(_Listener(tap, sample_rate_hz, lost))
+            self._listeners.append(Listener(tap, sample_rate_hz, lost))
             self._changed()
 
     def remove_tap(self, tap: Tap) -> None:
