@@ -40,13 +40,17 @@ class Store:
     """Call records and the outbox, in SQLite or PostgreSQL. `async with Store(url) as store`.
 
     `url`: `sqlite:///FILE` or `postgresql://user:password@host/database`. `node`: the name of this engine
-    where several share a database. Called from the loop only. Is an `engine.hooks.Outbox`.
+    where several share a database. `handover_s`: how long an earlier process of this name may hold it.
+    Called from the loop only. Is an `engine.hooks.Outbox`.
     """
 
-    def __init__(self, url: str, *, node: str = "", max_records: int = _MAX_RECORDS) -> None:
+    def __init__(
+        self, url: str, *, node: str = "", max_records: int = _MAX_RECORDS, handover_s: float = 5.0
+    ) -> None:
         self._database = Database(url, node)
         self._node = node
         self._buffer = Buffer(max_records)
+        self._handover_s = handover_s
         self._writer: Writer | None = None
         self._reader: ThreadPoolExecutor | None = None
         self._left: asyncio.Future[list[Delivery]] | None = None
@@ -62,6 +66,7 @@ class Store:
             self._database,
             self._buffer,
             node=self._node,
+            handover_s=self._handover_s,
             run_id=random_bytes(16).hex(),
             on_tried=_in(loop, lambda: _resolve(tried, None)),
             on_recovered=lambda left: _in(loop, lambda: _resolve(self._left, left))(),

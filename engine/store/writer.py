@@ -48,6 +48,7 @@ class Writer:
         "_connection",
         "_database",
         "_delete",
+        "_handover_s",
         "_has_recovered",
         "_node",
         "_on_fatal",
@@ -67,6 +68,7 @@ class Writer:
         *,
         node: str,
         run_id: str,
+        handover_s: float,
         on_tried: Callable[[], None],
         on_recovered: Callable[[list[Delivery]], None],
         on_fatal: Callable[[StoreError], None],
@@ -76,6 +78,7 @@ class Writer:
         self._buffer = buffer
         self._node = node
         self._run_id = run_id
+        self._handover_s = handover_s
         self._on_tried = on_tried
         self._on_recovered = on_recovered
         self._on_fatal = on_fatal
@@ -115,7 +118,7 @@ class Writer:
 
     def _connect_and_write(self) -> None:
         pause_s = _FIRST_PAUSE_S
-        in_use_until = time.monotonic() + 5
+        in_use_until = time.monotonic() + self._handover_s
         while True:
             try:
                 self._connect()
