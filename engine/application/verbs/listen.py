@@ -23,7 +23,7 @@ from media import MediaStream
 from media.audio import Pcm
 from media.tones import Tone, ToneSource
 
-__all__ = ["beside", "control", "run"]
+__all__ = ["beside", "run"]
 
 _ALONE = Retry(attempts=3)
 """Three and a half seconds in which the caller hears nothing, then the next verb."""
@@ -32,9 +32,6 @@ _BESIDE = Retry(attempts=20)
 _BEEP = Tone((1500.0,), (0.5,), repeats=False)
 _BEEP_RATE_HZ = 8000
 _BEEP_PATIENCE_S = 2.0
-
-_running: dict[str, set[ListenStream]] = {}
-"""By the call whose document runs them: for live control."""
 
 
 async def run(verb: ListenVerb, session: Session) -> None:
@@ -62,14 +59,6 @@ async def beside(
         await listening.stream_until_over()
     finally:
         session.notify(verb.action_hook, listening.results(), verb_id=verb.id)
-
-
-def control(session: Session, flow: Flow) -> bool:
-    """`listen_status` of live control (WH-36) for every stream of this call; False: there is none."""
-    streams = _running.get(session.leg.id, set())
-    for stream in streams:
-        stream.control(flow)
-    return bool(streams)
 
 
 def _options(verb: ListenVerb, facts: CallFacts, retry: Retry) -> ListenOptions:
@@ -159,8 +148,12 @@ class _Listening:
         verb, session, loop = self._verb, self._session, asyncio.get_running_loop()
         self._began_at = loop.time()
         on_digit = self._digit_listener(stream)
+
+        def control(status: str) -> None:
+            stream.control(Flow(status))
+
         session.digits.listen(on_digit)
-        _running.setdefault(session.leg.id, set()).add(stream)
+        session.add_stream("listen", control)
         words = self._transcribe()
         longest = loop.call_later(verb.max_length, self._cut.cancel) if verb.max_length is not None else None
         if verb.timeout is not None:
@@ -178,10 +171,7 @@ class _Listening:
                     timer.cancel()
             if words is not None:
                 words.cancel()
-            streams = _running[session.leg.id]
-            streams.discard(stream)
-            if not streams:
-                del _running[session.leg.id]
+            session.remove_stream("listen", control)
 
     def _digit_listener(self, stream: ListenStream) -> Callable[[Digit], None]:
         verb = self._verb

@@ -32,14 +32,11 @@ from engine.speech.recognition import (
 from media import MediaStream
 from media.audio import Pcm
 
-__all__ = ["beside", "control", "recognition_options", "run", "wanted"]
+__all__ = ["beside", "recognition_options", "run", "wanted"]
 
 _FLUSH_S = 1.0
 """Of silence, when it is paused: ends the utterance that was being said."""
 _ENDPOINT_MS = 600
-
-_running: dict[str, set[_Ear]] = {}
-"""By the call whose document runs them: for live control."""
 
 
 async def run(verb: TranscribeVerb, session: Session) -> None:
@@ -71,14 +68,6 @@ async def beside(
     async with asyncio.TaskGroup() as group:
         for ear in heard:
             group.create_task(ear.transcribe(), name=f"transcribe channel {ear.channel}")
-
-
-def control(session: Session, flow: Flow) -> bool:
-    """`transcribe_status` of live control for every transcription of this call; False: there is none."""
-    ears = _running.get(session.leg.id, set())
-    for ear in ears:
-        ear.control(flow)
-    return bool(ears)
 
 
 class Wanted(Struct, frozen=True):
@@ -151,8 +140,9 @@ class _Ear:
         self._recognition: RecognitionSession | None = None
         self.channel = channel
 
-    def control(self, flow: Flow) -> None:
-        """Pause and silence are the same to a recogniser: nothing is said."""
+    def control(self, status: str) -> None:
+        """Live control. Pause and silence are the same to a recogniser: nothing is said."""
+        flow = Flow(status)
         if self._flow is Flow.RESUME and flow is not Flow.RESUME and self._recognition is not None:
             rate = self._recognition.sample_rate_hz
             self._recognition.push(np.zeros(round(_FLUSH_S * rate), np.int16))
@@ -160,17 +150,15 @@ class _Ear:
 
     async def transcribe(self) -> None:
         """Until it is cancelled, or the last recogniser has failed."""
-        ears = _running.setdefault(self._session.leg.id, set())
-        ears.add(self)
+        control = self.control
+        self._session.add_stream("transcribe", control)
         try:
             for attempt in wanted(self._verb.recognizer, self._session, channel=self.channel):
                 reason = await self._recognise(attempt)
                 self._session.alert(AlertKind.TRANSCRIBE_FAILED, reason)
                 self._tell({"speech_event": {"type": "error", "vendor": attempt.vendor, "reason": reason}})
         finally:
-            ears.discard(self)
-            if not ears:
-                _running.pop(self._session.leg.id, None)
+            self._session.remove_stream("transcribe", control)
 
     async def _recognise(self, attempt: Wanted) -> str:
         """With one recogniser; why it is over."""

@@ -11,7 +11,6 @@ import pytest
 from engine.application.document import ListenVerb, parse_document
 from engine.application.session import EndingKind
 from engine.application.verbs import listen
-from engine.listen import Flow
 from engine.speech.recognition import Alternative, RecognitionResult
 from media.audio import to_bytes
 from tests.application.verbs.streaming import FACTS, SID, ScriptedRecogniser, plane, stage
@@ -180,18 +179,20 @@ async def test_wh35_credentials_of_ws_auth_are_sent() -> None:
 
 
 async def test_wh36_live_control_reaches_the_stream_of_this_call() -> None:
-    async with plane() as media, talker(media, hz=1000) as caller, listen_server() as server:
-        async with stage(caller.stream) as call:
-            assert not listen.control(call.session, Flow.PAUSE)
-            call.start(_verb(server))
-            await server.heard(5)
-            assert listen.control(call.session, Flow.SILENCE)
-            await server.heard(len(server.frames) + 12)
-            assert not server.pcm()[-800:].any()
-            assert listen.control(call.session, Flow.RESUME)
-            await server.heard(len(server.frames) + 15)
-            assert amplitude_at(server.pcm()[-1600:], 1000) > 6000
-        assert not listen.control(call.session, Flow.PAUSE)
+    async with (
+        plane() as media,
+        talker(media, hz=1000) as caller,
+        listen_server() as server,
+        stage(caller.stream) as call,
+    ):
+        call.start(_verb(server))
+        await server.heard(5)
+        call.session.control("listen", "silence")
+        await server.heard(len(server.frames) + 12)
+        assert not server.pcm()[-800:].any()
+        call.session.control("listen", "resume")
+        await server.heard(len(server.frames) + 15)
+        assert amplitude_at(server.pcm()[-1600:], 1000) > 6000
 
 
 async def test_wh37_a_server_that_is_not_there_is_an_alert_and_the_document_goes_on() -> None:

@@ -13,7 +13,6 @@ from engine.application.schema.speech import Recognizer
 from engine.application.services import SessionDefaults
 from engine.application.session import EndingKind
 from engine.application.verbs import transcribe
-from engine.listen import Flow
 from engine.speech.recognition import (
     Alternative,
     RecognitionFailed,
@@ -180,21 +179,22 @@ async def test_early_media_is_enough_if_asked_for() -> None:
 
 async def test_live_control_pauses_and_resumes() -> None:
     recogniser = ScriptedRecogniser()
-    async with plane() as media, talker(media, hz=1000) as caller:
-        async with stage(caller.stream, recognisers={"scripted": recogniser}) as call:
-            assert not transcribe.control(call.session, Flow.PAUSE)
-            call.start(_verb())
-            words = await recogniser.session()
-            await until(lambda: len(words.heard) > 10)
-            assert transcribe.control(call.session, Flow.PAUSE)
-            assert not words.heard[-1].any()  # the end of what was being said
-            assert len(words.heard[-1]) == 16000
-            count, sent = len(words.heard), caller.far.sequence
-            await until(lambda: caller.far.sequence > sent + 10)
-            assert len(words.heard) == count
-            assert transcribe.control(call.session, Flow.RESUME)
-            await until(lambda: len(words.heard) > count + 10)
-        assert not transcribe.control(call.session, Flow.PAUSE)
+    async with (
+        plane() as media,
+        talker(media, hz=1000) as caller,
+        stage(caller.stream, recognisers={"scripted": recogniser}) as call,
+    ):
+        call.start(_verb())
+        words = await recogniser.session()
+        await until(lambda: len(words.heard) > 10)
+        call.session.control("transcribe", "pause")
+        assert not words.heard[-1].any()  # the end of what was being said
+        assert len(words.heard[-1]) == 16000
+        count, sent = len(words.heard), caller.far.sequence
+        await until(lambda: caller.far.sequence > sent + 10)
+        assert len(words.heard) == count
+        call.session.control("transcribe", "resume")
+        await until(lambda: len(words.heard) > count + 10)
 
 
 @pytest.mark.parametrize(("channel", "expected"), [(None, [1, 2]), (1, [1]), (2, [2])])
