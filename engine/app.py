@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -20,7 +21,7 @@ from engine.dial.manager import DialManager
 from engine.dial.outcome import DialStatus, StatusMap
 from engine.dial.request import DialRequest
 from engine.dial.result import DialResult
-from engine.errors import ConfigError
+from engine.errors import ConfigError, Overloaded
 from engine.legs.caller_audio import RINGBACK_TONES, caller_audio
 from engine.legs.factory import SipLegFactory
 from engine.legs.services import LegServices
@@ -41,12 +42,17 @@ from engine.transport.resolver import Resolver
 from media import AudioCapabilities, MediaConfig, MediaPlane
 from media.codecs import CodecSpec, find_codec
 
+if TYPE_CHECKING:
+    from engine.appserver import ApplicationServer
+
 __all__ = ["Engine", "check_config"]
 
 _log = structlog.get_logger(__name__)
 
 _GOODBYE_S = 2.0
 """How long `stop` lets CANCEL, BYE and their responses travel before the sockets close."""
+_RETRY_AFTER_S = 5.0
+"""When somebody else may answer instead of an engine that is being drained."""
 
 
 def check_config(config: Config) -> None:
@@ -72,11 +78,13 @@ class Engine:
         self._numbering = Numbering(is_strict=config.numbers.strict)
         self._routes = InboundRoutes(config.route, self._numbering.check)
         self._status_map = StatusMap({int(code): DialStatus(word) for code, word in config.status.items()})
+        self._server = _application_server(config)
         self._exits = AsyncExitStack()
         self._endpoint: SipEndpoint | None = None
         self._media: MediaPlane | None = None
         self._dials: DialManager | None = None
         self._inbound: InboundCalls | None = None
+        self._is_draining = False
 
     # -- life -------------------------------------------------------------------------------------------
 
@@ -92,6 +100,9 @@ class Engine:
     async def start(self) -> None:
         """Open the sockets. Raises ConfigError, naming key and address, with nothing left open."""
         async with AsyncExitStack() as exits:
+            server = self._server
+            if server is not None:
+                await server.open(exits)
             try:
                 media = MediaPlane(self._media_config())
             except (OSError, ValueError) as error:
@@ -115,7 +126,10 @@ class Engine:
             )
             await exits.enter_async_context(dials)
             self._endpoint, self._media, self._dials = endpoint, media, dials
-            self._inbound = InboundCalls(services, dials, self._sources, self._routes)
+            calls = await server.begin(exits, self, self._status_map) if server is not None else None
+            self._inbound = InboundCalls(services, dials, self._sources, self._routes, calls)
+            if server is not None:
+                await server.serve(exits, self)
             self._exits = exits.pop_all()
         listeners = [
             f"{each.transport.lower()}:{each.bound.host}:{each.bound.port}" for each in endpoint.listeners
@@ -130,7 +144,17 @@ class Engine:
 
     async def drain(self, timeout_s: float | None = None) -> bool:
         """Refuse new calls (503) and wait for those in progress; False if some are left after `timeout_s`."""
-        return await self.dials.drain(timeout_s)
+        self._is_draining = True
+        if self._inbound is not None:
+            self._inbound.refuse_new()
+        try:
+            async with asyncio.timeout(timeout_s):
+                if self._server is not None:
+                    # First, because what they execute may still want to dial.
+                    await self._server.calls.drain()
+                return await self.dials.drain()
+        except TimeoutError:
+            return False
 
     # -- work -------------------------------------------------------------------------------------------
 
@@ -139,6 +163,8 @@ class Engine:
 
         Raises Overloaded, or InvalidRequest where the deployment's numbering is strict (DV-12).
         """
+        if self._is_draining:
+            raise Overloaded("the engine is being drained", retry_after_s=_RETRY_AFTER_S)
         return self.dials.start(request, observer=observer)
 
     async def dial(self, request: DialRequest, *, observer: Observer | None = None) -> DialResult:
@@ -172,6 +198,13 @@ class Engine:
         if self._media is None:
             raise RuntimeError("the engine has not been started")
         return self._media
+
+    @property
+    def server(self) -> ApplicationServer:
+        """Applications, hooks, records and HTTP. Raises RuntimeError where the configuration has none."""
+        if self._server is None:
+            raise RuntimeError("the configuration has no application and no HTTP")
+        return self._server
 
     def add_tracer(self, tracer: Tracer) -> None:
         """Let `tracer` see every SIP message from now on."""
@@ -249,6 +282,15 @@ class Engine:
             transports=tuple(dict.fromkeys(Transport(each.transport) for each in listeners)),
             families=tuple(families),
         )
+
+
+def _application_server(config: Config) -> ApplicationServer | None:
+    """Loaded when it is needed: whoever only dials pays nothing for HTTP, a database and voices."""
+    if not config.serves_applications:
+        return None
+    from engine.appserver import ApplicationServer
+
+    return ApplicationServer(config)
 
 
 def _listen_on(sip: SipConfig) -> tuple[ListenOn, ...]:

@@ -7,10 +7,10 @@ caller gets the final response of section 9, or a BYE if the call was answered.
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import structlog
 
-from engine.application.calls import Calls
 from engine.dial.dial import Happening, Observer
 from engine.dial.manager import DialManager
 from engine.dial.request import InvalidRequest
@@ -26,15 +26,20 @@ from engine.sip.events import IncomingCall
 from engine.sip.uri import SipUri, TelUri, parse_uri
 from media import NegotiationFailed, PortsExhausted
 
+if TYPE_CHECKING:
+    from engine.application.calls import Calls
+
 __all__ = ["InboundCalls"]
 
 _log = structlog.get_logger(__name__)
+
+_DRAIN_RETRY_AFTER_S = 5
 
 
 class InboundCalls:
     """Takes every call that comes in; nothing here waits."""
 
-    __slots__ = ("_calls", "_dials", "_legs", "_routes", "_services", "_sources", "refused")
+    __slots__ = ("_calls", "_dials", "_is_open", "_legs", "_routes", "_services", "_sources", "refused")
 
     def __init__(
         self,
@@ -51,6 +56,7 @@ class InboundCalls:
         self._sources = sources
         self._routes = routes
         self._legs: set[InboundLeg] = set()
+        self._is_open = True
         self.refused: Counter[int] = Counter()
         """Calls refused before a dial began, by status."""
 
@@ -60,6 +66,9 @@ class InboundCalls:
         if source is None:
             # Strangers are told as little as possible, and cost as little as possible.
             self._refuse(incoming, 403, "Forbidden")
+            return
+        if not self._is_open:
+            self._refuse(incoming, 503, "Service Unavailable", retry_after_s=_DRAIN_RETRY_AFTER_S)
             return
         number = _dialled_number(incoming)
         request = self._routes.find(number, source)
@@ -110,6 +119,10 @@ class InboundCalls:
             _log.warning("call refused", source=source, reason=str(error))
             self._refuse(incoming, 503, "Service Unavailable", retry_after_s=1)
         return None
+
+    def refuse_new(self) -> None:
+        """503 from now on; calls in progress go on."""
+        self._is_open = False
 
     def close(self) -> None:
         """Let go of every caller; the dials end with them."""
