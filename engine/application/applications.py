@@ -26,6 +26,8 @@ class Application(Struct, frozen=True, kw_only=True):
     call_hook: Hook | None = None
     """Asked for the document; None: `document` is it."""
     document: Sequence[Verb] = ()
+    base: Hook | str = ""
+    """What relative URLs in `document` are relative to."""
     call_status_hook: Hook | None = None
     defaults: SessionDefaults = SessionDefaults()
     env: Mapping[str, str] = {}

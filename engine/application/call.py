@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 
 from engine.application.applications import Application
@@ -18,11 +19,11 @@ from engine.application.dialling import Dialling
 from engine.application.digits import Digit
 from engine.application.document import DialVerb, Verb
 from engine.application.journal import Journal
-from engine.application.party import Party
+from engine.application.party import OutboundParty, Party
 from engine.application.services import ApplicationServices
 from engine.application.session import Ending, EndingKind, Session
 from engine.dial.callstatus import CallStatus
-from engine.dial.leg import Cause, EndedBy
+from engine.dial.leg import Cause, EndedBy, Leg
 from engine.dial.outcome import DialStatus, to_caller
 from engine.dial.result import DialResult
 from engine.hooks.call_hooks import CallHooks, HookKind
@@ -30,7 +31,9 @@ from engine.hooks.hook import Hook
 from engine.hooks.payloads import CallFacts, first_hook
 from engine.hooks.reply import HookFailed, HookReply
 from engine.ids import CallSid
+from engine.legs.caller_leg import CallerLeg
 from engine.legs.notes import DigitKeyed, LegConfirmed, LegGone, LegNote
+from engine.legs.sip_leg import SipLeg
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,10 +61,12 @@ class Call:
         hooks: CallHooks | None = None,
         journal: Journal | None = None,
         first_kind: HookKind = HookKind.SESSION_NEW,
+        adopt: Callable[[Call], None] | None = None,
         on_end: Callable[[Call], None] = lambda call: None,
     ) -> None:
-        """`sip`: the INVITE, for the first hook. `hooks` and `journal`: of a call that has a past. `on_end`
-        is called when the leg has been told to hang up; hooks may still be on their way then.
+        """`sip`: the INVITE, for the first hook. `hooks` and `journal`: of a call that has a past. `adopt`
+        runs a callee that becomes a call of its own. `on_end` is called when the leg has been told to hang
+        up; hooks may still be on their way then.
         """
         self.sid = CallSid(facts.call_sid)
         self.party = party
@@ -69,7 +74,7 @@ class Call:
         self.services = services
         self.clock = asyncio.get_running_loop().time
         self.hooks = hooks or services.make_hooks(
-            facts.call_sid, account_sid=facts.account_sid, base=application.call_hook or ""
+            facts.call_sid, account_sid=facts.account_sid, base=application.call_hook or application.base
         )
         self.journal = journal or Journal(
             facts, self.hooks, services.records, self.clock, application.call_status_hook
@@ -79,13 +84,14 @@ class Call:
             services,
             self,
             self.hooks,
-            base=application.call_hook or "",
+            base=application.call_hook or application.base,
             defaults=application.defaults,
         )
         self.dialling: Dialling | None = None
         """The dial that is being executed, if any."""
         self.on_end = on_end
         self._first_kind = first_kind
+        self._adopt = adopt
         self._sip = sip
         self._dialled: set[Dialling] = set()
         self._last_result: DialResult | None = None
@@ -153,6 +159,44 @@ class Call:
         """Ask `hook` for a document that replaces the running one, whatever that is doing."""
         self.session.start_asking(hook, {}, verb_id="", kind=kind)
 
+    async def make_independent(self, dialling: Dialling, application: Application) -> bool:
+        """Give the connected callee of a dial a call of its own, with `application`; what that leaves out it
+        has from this one. False: nobody is connected (any more), and nothing has changed."""
+        adopt = self._adopt
+        if dialling.dial is None or adopt is None:
+            return False
+        full = msgspec.structs.replace(
+            application,
+            sid=self.application.sid,
+            account_sid=self.application.account_sid,
+            call_status_hook=application.call_status_hook or self.journal.status_hook,
+            base=application.base or self.session.base,
+            defaults=self.session.defaults,
+            realm=self.application.realm,
+        )
+
+        def take(leg: Leg) -> None:
+            assert isinstance(leg, SipLeg), f"{leg!r} cannot be given a document"
+            facts = dialling.facts_of(leg.id)
+            base = full.call_hook or full.base
+            hooks = self.services.make_hooks(leg.id, account_sid=facts.account_sid, base=base)
+            journal = Journal(facts, hooks, self.services.records, self.clock, full.call_status_hook)
+            journal.adopt()
+            call = Call(
+                OutboundParty(CallerLeg(leg)),
+                full,
+                self.services,
+                facts,
+                hooks=hooks,
+                journal=journal,
+                first_kind=HookKind.SESSION_ADULTING,
+                adopt=adopt,
+                on_end=self.on_end,
+            )
+            adopt(call)
+
+        return await dialling.give_away(take)
+
     # --- the task
 
     async def run(self) -> None:
@@ -192,7 +236,7 @@ class Call:
         application = self.application
         hook = application.call_hook
         if hook is None:
-            return application.document, ""
+            return application.document, application.base
         asking = self.session.background(self._ask_first(hook), name="call hook")
         await asyncio.wait((asking, self.session.superseded), return_when=asyncio.FIRST_COMPLETED)
         if not asking.done():

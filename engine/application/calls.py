@@ -61,7 +61,7 @@ class Calls:
         self._tasks: set[asyncio.Task[None]] = set()
         self._group: asyncio.TaskGroup | None = None
         self._is_open = False
-        self.control = Control(self.find, self.__iter__, self.adopt)
+        self.control = Control(self.find, self.__iter__)
 
     async def __aenter__(self) -> Self:
         self._group = asyncio.TaskGroup()
@@ -101,6 +101,7 @@ class Calls:
             self._services,
             facts,
             sip=sip_of(leg.invite),
+            adopt=self.adopt,
             on_end=lambda call: self._forget(call.sid),
         )
         self.adopt(call)
@@ -156,6 +157,7 @@ class Calls:
             facts,
             time_limit_s=order.time_limit_s,
             amd=order.amd,
+            adopt=self.adopt,
             on_end=self._forget,
         )
         call.start()
@@ -259,7 +261,7 @@ class Calls:
                     call_status_hook=order.call_status_hook or found.call_status_hook,
                 )
         if order.document is not None:
-            given = msgspec.structs.replace(given, call_hook=None)
+            given = msgspec.structs.replace(given, call_hook=None, base=given.call_hook or "")
         if order.call_status_hook is not None:
             given = msgspec.structs.replace(given, call_status_hook=order.call_status_hook)
         return msgspec.structs.replace(given, defaults=_spoken(order.speech, given.defaults))

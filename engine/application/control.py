@@ -13,22 +13,18 @@ from engine.application.applications import Application
 from engine.application.call import Call
 from engine.application.dialling import Dialling
 from engine.application.document import Verb
-from engine.application.journal import Journal
 from engine.application.orders import CallUpdate, NoSuchCall, SipReply, SipRequest, WrongCallState
 from engine.application.outbound import OutboundCall
-from engine.application.party import Line, OutboundParty
+from engine.application.party import Line
 from engine.application.whisper import whisper
 from engine.dial.leg import Cause, Leg
 from engine.dial.request import InvalidRequest
-from engine.hooks.call_hooks import HookKind
 from engine.hooks.hook import Hook
 from engine.hooks.payloads import CallFacts
 from engine.ids import CallSid
 from engine.legs.call_leg import CallLeg
-from engine.legs.caller_leg import CallerLeg
-from engine.legs.sip_leg import SipLeg
 
-__all__ = ["Control", "make_independent"]
+__all__ = ["Control"]
 
 _GIVEN_UP = 503
 """What an unanswered caller is told when live control gives up on it (family behaviour)."""
@@ -50,17 +46,15 @@ class _Child(Struct, frozen=True):
 class Control:
     """Of all calls of a process."""
 
-    __slots__ = ("_adopt", "_calls", "_find")
+    __slots__ = ("_calls", "_find")
 
     def __init__(
         self,
         find: Callable[[CallSid], Call | OutboundCall | None],
         calls: Callable[[], Iterable[Call | OutboundCall]],
-        adopt: Callable[[Call], None],
     ) -> None:
         self._find = find
         self._calls = calls
-        self._adopt = adopt
 
     def facts_of(self, account_sid: str, sid: CallSid) -> CallFacts | None:
         """None: the account has no such call in progress."""
@@ -91,10 +85,9 @@ class Control:
                 raise WrongCallState(_INCOMPATIBLE)
             return None
         session = (subject.call if isinstance(subject, _Child) else subject).session
-        if change.listen_status is not None:
-            session.control("listen", change.listen_status.value)
-        if change.transcribe_status is not None:
-            session.control("transcribe", change.transcribe_status.value)
+        for what, status in (("listen", change.listen_status), ("transcribe", change.transcribe_status)):
+            if status is not None and not session.control(what, status.value):
+                raise WrongCallState(_INCOMPATIBLE)
         if change.whisper:
             self._whisper(subject, change.whisper)
         if change.dtmf is not None:
@@ -108,7 +101,7 @@ class Control:
             else:
                 subject.tag(change.tag)
         if change.media_path is not None:
-            raise WrongCallState(_INCOMPATIBLE)
+            await self._media_path(subject, change.media_path)
         return reply
 
     # --- finding
@@ -185,7 +178,7 @@ class Control:
     async def _part(self, dialling: Dialling, hook: Hook, status_hook: Hook | None) -> None:
         """The callee goes its own way under `hook`; the dial ends."""
         application = Application(call_hook=hook, call_status_hook=status_hook)
-        if not await make_independent(dialling, application, self._adopt):
+        if not await dialling.call.make_independent(dialling, application):
             raise WrongCallState(_INCOMPATIBLE)
 
     def _whisper(self, subject: Call | _Child, verbs: Sequence[Verb]) -> None:
@@ -193,46 +186,11 @@ class Control:
         leg = subject.leg if isinstance(subject, _Child) else None
         call.session.background(whisper(call, verbs, leg), name="whisper")
 
-
-async def make_independent(
-    dialling: Dialling, application: Application, adopt: Callable[[Call], None]
-) -> bool:
-    """Give the connected callee of a dial a call of its own, with `application`; what that leaves out it has
-    from the caller's. False: nobody is connected (any more), and nothing has changed."""
-    if dialling.dial is None:
-        return False
-    parent = dialling.call
-    full = Application(
-        sid=parent.application.sid,
-        account_sid=parent.application.account_sid,
-        call_hook=application.call_hook,
-        document=application.document,
-        call_status_hook=application.call_status_hook or parent.journal.status_hook,
-        defaults=parent.session.defaults,
-        realm=parent.application.realm,
-    )
-
-    def take(leg: Leg) -> None:
-        assert isinstance(leg, SipLeg), f"{leg!r} cannot be given a document"
-        facts = dialling.facts_of(leg.id)
-        hooks = parent.services.make_hooks(
-            leg.id, account_sid=facts.account_sid, base=full.call_hook or parent.session.base
-        )
-        journal = Journal(facts, hooks, parent.services.records, parent.clock, full.call_status_hook)
-        call = Call(
-            OutboundParty(CallerLeg(leg)),
-            full,
-            parent.services,
-            facts,
-            hooks=hooks,
-            journal=journal,
-            first_kind=HookKind.SESSION_ADULTING,
-            on_end=parent.on_end,
-        )
-        journal.adopt()
-        adopt(call)
-
-    return await dialling.give_away(take)
+    async def _media_path(self, subject: Call | _Child, path: str) -> None:
+        call = subject.call if isinstance(subject, _Child) else subject
+        conversation = call.dialling.conversation if call.dialling is not None else None
+        if conversation is None or not await conversation.media_path(is_direct=path == "no-media"):
+            raise WrongCallState(_INCOMPATIBLE)
 
 
 def _wants_conversation(change: CallUpdate) -> bool:

@@ -1,58 +1,183 @@
 """What goes on beside two parties who hear each other: captures, transfers, hold music, streams.
 
-Begins when a dial has joined caller and callee, ends when it parts them. Nothing here can end the call.
+Begins when a dial has joined caller and callee, ends when it parts them. Nothing here can end the call, and
+nothing here fails it: what cannot be had is an alert.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
 
+from engine.application.applications import Application
 from engine.application.capture import DigitCapture
+from engine.application.direct_media import DirectMedia
+from engine.application.transfer import Transfer, refer_details
+from engine.application.verbs import listen, transcribe
 from engine.dial.leg import Leg
+from engine.hooks.payloads import CallFacts
+from engine.hooks.reply import HookReply
 from engine.ids import CallSid
 from engine.legs.call_leg import CallLeg
+from engine.legs.notes import LegNote, Referred
 
 if TYPE_CHECKING:
     from engine.application.dialling import Dialling
 
 __all__ = ["Conversation"]
 
+_NOT_FOUND = 500
+
 
 class Conversation:
-    """Of one dial."""
+    """Of one dial. Legs that are no SIP calls (`CallLeg`) have none of this."""
 
-    __slots__ = ("_capture", "_dialling", "winner")
+    __slots__ = ("_callee", "_caller", "_capture", "_dialling", "_direct", "_tasks", "winner")
 
     def __init__(self, dialling: Dialling, winner: Leg) -> None:
         self._dialling = dialling
         self.winner = winner
+        line = dialling.call.party.line
+        self._caller = line if isinstance(line, CallLeg) else None
+        self._callee = winner if isinstance(winner, CallLeg) else None
         self._capture: DigitCapture | None = None
+        self._direct: DirectMedia | None = None
+        self._tasks: list[asyncio.Task[Any]] = []
 
     def begin(self) -> None:
         """They hear each other now."""
-        self._capture_digits()
+        if self._caller is None or self._callee is None:
+            return
+        self._capture_digits(self._caller, self._callee)
+        self._caller.watch(self._on_caller)
+        self._callee.watch(self._on_callee)
+        self._begin_streams(self._caller, self._callee)
+        if self._dialling.verb.is_direct:
+            self._beside(self.media_path(is_direct=True), "direct media")
 
     def end(self) -> None:
         """They do not any more."""
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
         if self._capture is not None:
             self._capture.close()
             self._capture = None
+        if self._caller is not None:
+            self._caller.unwatch(self._on_caller)
+        if self._callee is not None:
+            self._callee.unwatch(self._on_callee)
+        direct, self._direct = self._direct, None
+        if direct is not None and self._caller is not None and not self._caller.is_over:
+            self._dialling.call.session.background(_come_back(direct), name="direct media ends")
+        elif direct is not None:
+            direct.close()
 
-    def _capture_digits(self) -> None:
-        dialling, verb = self._dialling, self._dialling.verb
+    # --- digits
+
+    def _capture_digits(self, caller: CallLeg, callee: CallLeg) -> None:
+        verb = self._dialling.verb
         if verb.dtmf_hook is None:
             return
         capture = self._capture = DigitCapture(verb.captures, self._on_captured)
-        caller = dialling.call.party.line
-        if isinstance(caller, CallLeg):
-            capture.watch_caller(caller)
-        if isinstance(self.winner, CallLeg):
-            capture.watch_callee(self.winner)
+        capture.watch_caller(caller)
+        capture.watch_callee(callee)
 
     def _on_captured(self, leg: CallSid, sequence: str) -> None:
         dialling = self._dialling
-        is_callee = leg == self.winner.id and dialling.children is not None
-        facts = dialling.children.of(leg) if is_callee and dialling.children else dialling.call.facts()
         dialling.call.session.notify(
-            dialling.verb.dtmf_hook, {"dtmf": sequence}, verb_id=dialling.verb.id, facts=facts
+            dialling.verb.dtmf_hook, {"dtmf": sequence}, verb_id=dialling.verb.id, facts=self._facts_of(leg)
         )
+
+    def _facts_of(self, leg: CallSid) -> CallFacts:
+        return self._dialling.facts_of(leg) if leg == self.winner.id else self._dialling.call.facts()
+
+    # --- streams
+
+    def _begin_streams(self, caller: CallLeg, callee: CallLeg) -> None:
+        verb, session = self._dialling.verb, self._dialling.call.session
+        if caller.media is None or callee.media is None:
+            return
+        if verb.listen is not None:
+            work = listen.beside(
+                verb.listen,
+                session,
+                caller=caller.media,
+                callee=callee.media,
+                facts=self._dialling.facts_of(callee.id),
+            )
+            self._beside(work, "listen of a dial")
+        if verb.transcribe is not None:
+            work = transcribe.beside(verb.transcribe, session, caller=caller.media, callee=callee.media)
+            self._beside(work, "transcribe of a dial")
+
+    def _beside(self, work: Coroutine[Any, Any, Any], name: str) -> None:
+        self._tasks.append(self._dialling.call.session.background(work, name=name))
+
+    # --- direct media
+
+    async def media_path(self, *, is_direct: bool) -> bool:
+        """Lead the media past us, or through us again; False: a party refused."""
+        if self._caller is None or self._callee is None:
+            return False
+        if self._direct is None:
+            if not is_direct:
+                return True
+            anchors = self._dialling.verb.on_hold_hook is not None
+            self._direct = DirectMedia(self._caller, self._callee, anchors_on_hold=anchors)
+        return await (self._direct.go() if is_direct else self._direct.come_back())
+
+    # --- transfers
+
+    def _on_caller(self, note: LegNote) -> None:
+        if isinstance(note, Referred):
+            self._transfer(note, is_caller=True)
+
+    def _on_callee(self, note: LegNote) -> None:
+        if isinstance(note, Referred):
+            self._transfer(note, is_caller=False)
+
+    def _transfer(self, note: Referred, *, is_caller: bool) -> None:
+        """A REFER of one party: the other one gets what the `referHook` answers (DV-82)."""
+        dialling = self._dialling
+        call, verb = dialling.call, dialling.verb
+        transfer = Transfer(note.referral)
+        other = self.winner.id if is_caller else call.party.leg.id
+        hook = verb.refer_hook
+
+        async def ask() -> HookReply:
+            assert hook is not None
+            details = refer_details(
+                note.referral.request,
+                referring_call_sid=self._facts_of(note.leg).call_sid,
+                referred_call_sid=self._facts_of(other).call_sid,
+            )
+            payload = call.session.payload(
+                {"refer_details": details}, verb_id=verb.id, facts=self._facts_of(note.leg)
+            )
+            return await call.hooks.ask(call.session.absolute(hook), payload)
+
+        async def on_other(verbs: Sequence[object]) -> int:
+            document = call.session.parse(verbs, "referHook")
+            if document is None or hook is None:
+                return _NOT_FOUND
+            base = call.session.absolute(hook)
+            if is_caller:
+                application = Application(call_hook=None, document=document)
+                return 200 if await call.make_independent(dialling, application) else _NOT_FOUND
+            ticket = call.session.ticket()
+            # After the NOTIFY that says so: the referrer is hung up when the document takes over.
+            asyncio.get_running_loop().call_soon(
+                lambda: call.session.replace(document, ticket=ticket, base=base)
+            )
+            return 200
+
+        call.session.background(transfer.run(ask if hook is not None else None, on_other), name="transfer")
+
+
+async def _come_back(direct: DirectMedia) -> None:
+    try:
+        await direct.come_back()
+    finally:
+        direct.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
 import structlog
 
 from amd import AmdDetector, AmdEvent
@@ -52,10 +53,10 @@ class OutboundCall:
         *,
         time_limit_s: float | None = None,
         amd: Amd | None = None,
-        on_answer: Callable[[Call], None] = lambda call: None,
+        adopt: Callable[[Call], None] | None = None,
         on_end: Callable[[CallSid], None] = lambda sid: None,
     ) -> None:
-        """`request`: one target, without time limit. `on_answer` hands out the call that lives on."""
+        """`request`: one target, without time limit. `adopt`: see `Call`."""
         self.sid = CallSid(facts.call_sid)
         self.application = application
         self.call: Call | None = None
@@ -66,7 +67,7 @@ class OutboundCall:
         self._services = services
         self._time_limit_s = time_limit_s
         self._amd = amd
-        self._on_answer = on_answer
+        self._adopt = adopt
         self._on_end = on_end
         self._clock = asyncio.get_running_loop().time
         self._hooks = services.make_hooks(
@@ -130,15 +131,7 @@ class OutboundCall:
         assert isinstance(leg, SipLeg), f"{leg!r} cannot be given a document"
         application = self.application
         if self._redirected is not None:
-            application = Application(
-                sid=application.sid,
-                account_sid=application.account_sid,
-                call_hook=self._redirected,
-                call_status_hook=application.call_status_hook,
-                defaults=application.defaults,
-                env=application.env,
-                realm=application.realm,
-            )
+            application = msgspec.structs.replace(application, call_hook=self._redirected)
         self.journal.learn(call_id=leg.sip_call_id, sbc_callid=leg.sip_call_id)
         call = self.call = Call(
             OutboundParty(CallerLeg(leg)),
@@ -147,6 +140,7 @@ class OutboundCall:
             self.journal.facts,
             hooks=self._hooks,
             journal=self.journal,
+            adopt=self._adopt,
             on_end=lambda call: self._on_end(call.sid),
         )
         if self._time_limit_s is not None:
@@ -155,7 +149,6 @@ class OutboundCall:
             )
         if self._amd is not None:
             _detect(call, leg, self._amd)
-        self._on_answer(call)
 
     def _finish(self, result: DialResult) -> None:
         record = result.record_of(result.leg)

@@ -348,11 +348,12 @@ class Session:
         if stream in self._streams.get(what, ()):
             self._streams[what].remove(stream)
 
-    def control(self, what: str, status: str) -> None:
-        """`listen_status`, `transcribe_status` of live control: pause, silence or resume. Nothing runs:
-        nothing happens."""
-        for stream in self._streams.get(what, ()):
+    def control(self, what: str, status: str) -> bool:
+        """`listen_status`, `transcribe_status` of live control: pause, silence, resume. False: none runs."""
+        streams = tuple(self._streams.get(what, ()))
+        for stream in streams:
             stream(status)
+        return bool(streams)
 
     def keep_running(self, what: str, verb: Verb | None) -> None:
         """Run `verb` beside the document, in place of what ran as `what` before; None: nothing."""
