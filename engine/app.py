@@ -206,6 +206,19 @@ class Engine:
             raise RuntimeError("the configuration has no application and no HTTP")
         return self._server
 
+    @property
+    def http_url(self) -> str:
+        """Where the HTTP APIs are served; empty: nowhere."""
+        http = self._server.http if self._server is not None else None
+        return http.url if http is not None else ""
+
+    @property
+    def calls_in_progress(self) -> int:
+        """Calls under applications, and dials that belong to none."""
+        if self._server is None:
+            return len(self.dials)
+        return max(len(self.dials), len(self._server.calls))
+
     def add_tracer(self, tracer: Tracer) -> None:
         """Let `tracer` see every SIP message from now on."""
         self.endpoint.add_tracer(tracer)

@@ -1,4 +1,4 @@
-"""`dial-engine serve`: take calls from the configured sources and dial for them, until told to stop."""
+"""`dial-engine serve`: calls from the configured sources and HTTP requests, until told to stop."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Register the command."""
     parser = commands.add_parser(
         "serve",
-        help="the engine for calls from a PBX",
-        description="Listens for calls from configured sources and rings the targets of their routes.",
+        help="the engine for calls from a PBX and over HTTP",
+        description="Takes calls from configured sources, rings the targets of their routes or runs "
+        "their applications; serves the HTTP APIs where [http] is configured.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -84,14 +85,16 @@ async def _serve(arguments: argparse.Namespace) -> int:
             f"{each.transport.lower()}:{each.bound.host}:{each.bound.port}"
             for each in engine.endpoint.listeners
         ]
+        http = engine.http_url
         if arguments.json:
             engine.dials.observe_all(report)
-            print(json.dumps({"ready": True, "listen": addresses}), flush=True)
+            ready = {"ready": True, "listen": addresses, **({"http": http} if http else {})}
+            print(json.dumps(ready), flush=True)
         else:
-            print(f"ready: {', '.join(addresses)}", flush=True)
+            print(f"ready: {', '.join([*addresses, http] if http else addresses)}", flush=True)
         await asked.wait()
-        if len(engine.dials):
-            print(f"draining: {len(engine.dials)} calls in progress", file=sys.stderr, flush=True)
+        if engine.calls_in_progress:
+            print(f"draining: {engine.calls_in_progress} calls in progress", file=sys.stderr, flush=True)
         await _first(engine.drain(config.limits.drain_s), asked_again)
     finally:
         await engine.stop()
