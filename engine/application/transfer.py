@@ -18,10 +18,8 @@ import structlog
 
 from engine.hooks.reply import HookFailed, HookReply, MalformedReply
 from engine.legs.referral import Referral
-from engine.sip.errors import ParseError
+from engine.routing.identity import user_of
 from engine.sip.message import Request
-from engine.sip.uri import SipUri, TelUri, parse_uri
-from engine.sip.values import NameAddr
 
 __all__ = ["Transfer", "refer_details", "refusal_of"]
 
@@ -40,11 +38,11 @@ def refer_details(request: Request, *, referring_call_sid: str, referred_call_si
     """
     headers = request.headers
     refer_to = headers.get("refer-to") or ""
-    details = {"sip_refer_to": refer_to, "refer_to_user": _user_of(refer_to)}
+    details = {"sip_refer_to": refer_to, "refer_to_user": user_of(refer_to)}
     referred_by = headers.get("referred-by")
     if referred_by is not None:
         details["sip_referred_by"] = referred_by
-        details["referred_by_user"] = _user_of(referred_by)
+        details["referred_by_user"] = user_of(referred_by)
     user_agent = headers.get("user-agent")
     if user_agent is not None:
         details["sip_user_agent"] = user_agent
@@ -113,14 +111,3 @@ class Transfer:
         finally:
             referral.progress(status if 200 <= status <= 699 else _NO_ANSWER)
         return True
-
-
-def _user_of(address: str) -> str:
-    """User part or number of the URI in a Refer-To or Referred-By; empty if there is none."""
-    try:
-        uri = parse_uri(NameAddr.parse(address).uri)
-    except ParseError:
-        return ""
-    if isinstance(uri, TelUri):
-        return uri.number
-    return uri.decoded_user if isinstance(uri, SipUri) else ""

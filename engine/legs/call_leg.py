@@ -257,6 +257,16 @@ class CallLeg:
         """End our hold. False if the call cannot be changed now."""
         return self._reoffer(holding=False)
 
+    def mute(self, *, wanted: bool = True) -> None:
+        """Let nobody across a bridge hear this party, or let it be heard again. Its digits pass."""
+        if self._stream is not None:
+            self._stream.is_muted = wanted
+
+    def boost(self, gain_db: float) -> None:
+        """Let this party be heard so much louder across a bridge (`boostAudioSignal`); 0.0: as it came."""
+        if self._stream is not None:
+            self._stream.gain_db = gain_db
+
     def send_dtmf(self, digits: str, *, duration_ms: int = 120) -> None:
         """Key digits to the peer: RFC 4733 where agreed, INFO otherwise. ValueError for what is no digit."""
         if self._stream is not None:

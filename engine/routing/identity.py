@@ -11,10 +11,10 @@ from functools import lru_cache
 from engine.dial.identity import CallerIdentity, PresentedIdentity
 from engine.sip.errors import ParseError
 from engine.sip.message import Request
-from engine.sip.uri import TelUri, escape_user, parse_uri
+from engine.sip.uri import SipUri, TelUri, escape_user, parse_uri
 from engine.sip.values import NameAddr
 
-__all__ = ["from_header", "identity_of", "identity_of_address", "without_parameters"]
+__all__ = ["from_header", "identity_of", "identity_of_address", "user_of", "without_parameters"]
 
 _HIDES_IDENTITY = frozenset({"id", "user", "header", "full"})
 
@@ -36,6 +36,17 @@ def identity_of_address(from_: str) -> CallerIdentity:
     except ParseError:
         number, is_anonymous = "", False
     return CallerIdentity("" if is_anonymous else number, is_anonymous)
+
+
+def user_of(address: str) -> str:
+    """User part or number of the URI in a name-addr, as in From or Refer-To; empty if there is none."""
+    try:
+        uri = parse_uri(NameAddr.parse(address).uri)
+    except ParseError:
+        return ""
+    if isinstance(uri, TelUri):
+        return uri.number
+    return uri.decoded_user if isinstance(uri, SipUri) else ""
 
 
 def _number_of(invite: Request) -> tuple[str, bool]:

@@ -93,13 +93,13 @@ async def test_dv83_hold_and_resume_are_relayed_while_the_media_is_direct() -> N
     async with talking() as talk:
         direct = DirectMedia(talk.caller, talk.callee)
         await direct.go()
-        talk.alice.offer(holding=True)
+        await talk.alice.offer(holding=True)
         await talk.alice.until(AnswerReceived)
         assert b"a=sendonly" in talk.bob.offers[-1]
         assert _is_held(talk.bob)
         await talk.alice.hears_nothing_of(talk.bob.hz)
         assert await talk.quiet_here()
-        talk.alice.offer(holding=False)
+        await talk.alice.offer(holding=False)
         await talk.alice.until(AnswerReceived, count=2)
         assert not _is_held(talk.bob)
         await talk.both_hear()
@@ -113,7 +113,7 @@ async def test_dv83_an_offer_the_other_party_refuses_is_refused() -> None:
         direct = DirectMedia(talk.caller, talk.callee)
         await direct.go()
         talk.alice.refuses = 488
-        talk.bob.offer(holding=True)
+        await talk.bob.offer(holding=True)
         assert (await talk.bob.until(OfferRejected)).status == 488
         talk.alice.refuses = 0
         await talk.both_hear()
@@ -126,10 +126,10 @@ async def test_dv83_a_hold_that_needs_our_media_brings_it_back_and_resume_leads_
         held = Inbox()
         talk.caller.watch(held.put)
         await direct.go()
-        talk.alice.offer(holding=True)
+        await talk.alice.offer(holding=True)
         assert (await held.until(PeerHeld)).is_held
         await held.settled_elsewhere(lambda: _are_anchored(talk))
-        talk.alice.offer(holding=False)
+        await talk.alice.offer(holding=False)
         assert not (await held.until(PeerHeld, count=2)).is_held
         await held.settled_elsewhere(lambda: direct.is_direct)
         assert _are_direct(talk)
@@ -157,11 +157,11 @@ async def test_a_session_refresh_leaves_the_other_party_in_peace() -> None:
 async def test_media_that_is_held_stays_here() -> None:
     async with talking() as talk:
         direct = DirectMedia(talk.caller, talk.callee)
-        talk.alice.offer(holding=True)
+        await talk.alice.offer(holding=True)
         await talk.alice.until(AnswerReceived)
         assert not await direct.go()
         assert talk.bob.offers == []
-        talk.alice.offer(holding=False)  # and now it goes, as was wished
+        await talk.alice.offer(holding=False)  # and now it goes, as was wished
         await talk.alice.settled_elsewhere(lambda: direct.is_direct)
         assert _are_direct(talk)
         direct.close()
@@ -200,7 +200,7 @@ async def test_closed_in_the_middle_of_an_offer_it_still_owes_the_answer() -> No
     async with talking() as talk:
         direct = DirectMedia(talk.caller, talk.callee)
         await direct.go()
-        talk.alice.offer(holding=True)
+        await talk.alice.offer(holding=True)
         await talk.bob.settled_elsewhere(lambda: len(talk.bob.offers) == 2)
         direct.close()
         direct.close()

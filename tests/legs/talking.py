@@ -85,11 +85,13 @@ class TalkingPhone(FarSide):
                 pass
         super().on_sip_event(event)
 
-    def offer(self, *, holding: bool) -> None:
-        """Re-INVITE."""
-        assert self.session is not None
+    async def offer(self, *, holding: bool) -> None:
+        """Re-INVITE, as soon as the one before has been answered."""
+        session = self.session
+        assert session is not None
+        await self.settled(lambda: session.can_offer)
         sdp = self.stream.hold() if holding else self.stream.resume()
-        self.session.offer(Body(SDP, sdp), self.now)
+        session.offer(Body(SDP, sdp), self.now)
         self.endpoint.touch()
 
     def _hear(self, pcm: Pcm) -> None:
