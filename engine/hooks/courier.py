@@ -53,6 +53,7 @@ class Courier:
         "_clock",
         "_due",
         "_first_pause_s",
+        "_has_caught_up",
         "_kick",
         "_outbox",
         "_secrets_of",
@@ -79,6 +80,7 @@ class Courier:
         self._due: list[tuple[float, int, Delivery]] = []
         self._sequence = 0
         self._kick = asyncio.Event()
+        self._has_caught_up = asyncio.Event()
         self.delivered = 0
         """Deliveries that reached their application through the courier."""
 
@@ -86,6 +88,10 @@ class Courier:
     def waiting(self) -> int:
         """Deliveries held for another attempt."""
         return len(self._due)
+
+    async def caught_up(self) -> None:
+        """Returns when all that an earlier process left has been tried once."""
+        await self._has_caught_up.wait()
 
     def failed(self, delivery: Delivery, failed: HookFailed) -> None:
         """An attempt failed: try again later, or let it be."""
@@ -120,6 +126,7 @@ class Courier:
     async def run(self) -> None:
         """Deliver what an earlier process left, then what fails in this one; until cancelled."""
         await self._deliver(await self._outbox.pending())
+        self._has_caught_up.set()
         while True:
             self._kick.clear()
             now = self._now()

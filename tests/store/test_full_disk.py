@@ -1,4 +1,4 @@
-"""A disk that is full, and then is not: a process of its own whose files may grow no further (RLIMIT_FSIZE)."""
+"""A disk that is full, and then is not: in a process whose files may grow no further (RLIMIT_FSIZE)."""
 
 from __future__ import annotations
 
