@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Awaitable, Callable, Container
+from typing import TypeAlias, cast
+
+import structlog
 
 from engine.dial.bridge import Joint, MediaAudio
 from engine.dial.leg import LegMedia
+from engine.sounds import SoundError, SoundLibrary
 from media import Bridge, MediaStream
-from media.player import PlayerError, open_player
+from media.audio import Source
+from media.player import PcmPlayer, PlayerError, open_player
 from media.tones import RINGBACK_EU, RINGBACK_UK, RINGBACK_US, Tone, ToneSource
 
-__all__ = ["RINGBACK_TONES", "caller_audio"]
+__all__ = ["RINGBACK_TONES", "LoadMusic", "caller_audio", "music_from", "music_from_files"]
+
+_log = structlog.get_logger(__name__)
 
 RINGBACK_TONES = {"us": RINGBACK_US, "eu": RINGBACK_EU, "uk": RINGBACK_UK}
 """By the words of `media.ringback` in the configuration."""
 
 _RATE_HZ = 8000
+
+LoadMusic: TypeAlias = Callable[[str, int], Awaitable[Source]]
+"""A URL and the wanted sample rate → a source that loops. Raises PlayerError or SoundError."""
 
 
 def _stream(end: LegMedia) -> MediaStream:
@@ -41,21 +50,25 @@ class _Playing:
 
 
 class _Music:
-    """A file that is decoded in a thread first, then played in a loop."""
+    """A sound that is fetched and decoded first, then played in a loop."""
 
     __slots__ = ("_failed", "_playing", "_stream", "_task")
 
-    def __init__(self, stream: MediaStream, path: str, failed: Callable[[str], None]) -> None:
+    def __init__(self, stream: MediaStream, load: LoadMusic, url: str, failed: Callable[[str], None]) -> None:
         self._stream = stream
         self._failed = failed
         self._playing: _Playing | None = None
-        self._task = asyncio.get_running_loop().create_task(self._play(path), name="dial music")
+        self._task = asyncio.get_running_loop().create_task(self._play(load, url), name="dial music")
 
-    async def _play(self, path: str) -> None:
+    async def _play(self, load: LoadMusic, url: str) -> None:
+        media = self._stream.negotiated
         try:
-            source = await open_player(path, _RATE_HZ, loop=True)
-        except PlayerError as error:
+            source = await load(url, media.codec.sample_rate_hz if media is not None else _RATE_HZ)
+        except (PlayerError, SoundError) as error:
             self._failed(str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it was, the caller hears ringback (DV-43)
+            _log.exception("dial music failed")
+            self._failed(type(error).__name__)
         else:
             self._stream.play(source)
             self._playing = _Playing(self._stream)
@@ -66,8 +79,28 @@ class _Music:
             self._playing.close()
 
 
-def caller_audio(ringback: Tone) -> MediaAudio:
-    """Bridge, ringback tone and music for the callers of this process."""
+async def music_from_files(url: str, sample_rate_hz: int) -> Source:
+    """Any file of this machine, as a path or `file://`: where only the operator says what is played."""
+    return await open_player(url.removeprefix("file://"), sample_rate_hz, loop=True)
+
+
+def music_from(library: SoundLibrary, trusted: Container[str] = ()) -> LoadMusic:
+    """http(s) URLs, and files below the library's folder: where applications say what is played.
+
+    `trusted`: what the operator has configured, which may be any file.
+    """
+
+    async def load(url: str, sample_rate_hz: int) -> Source:
+        if url in trusted and not url.lower().startswith(("http:", "https:")):
+            return await music_from_files(url, sample_rate_hz)
+        sound = await library.get(url, sample_rate_hz=sample_rate_hz)
+        return PcmPlayer(sound.pcm, sound.sample_rate_hz, loop=True)
+
+    return load
+
+
+def caller_audio(ringback: Tone, music: LoadMusic = music_from_files) -> MediaAudio:
+    """Bridge, ringback tone and music for the callers of this process. `music` finds what is to be looped."""
 
     def play_ringback(end: LegMedia) -> Joint:
         stream = _stream(end)
@@ -75,7 +108,7 @@ def caller_audio(ringback: Tone) -> MediaAudio:
         return _Playing(stream)
 
     def play_music(end: LegMedia, url: str, failed: Callable[[str], None]) -> Joint:
-        return _Music(_stream(end), url.removeprefix("file://"), failed)
+        return _Music(_stream(end), music, url, failed)
 
     return MediaAudio(
         bridge=lambda caller, callee: Bridge(_stream(caller), _stream(callee)),
