@@ -58,11 +58,11 @@ def create_app(engine: DialEngine, services: ApiServices) -> ApiApp:
     """Call it in the event loop that will serve it. Raises ConfigError for an API key that cannot be used."""
     keys = Keys(services.accounts, services.http.requests_per_s)
     visitors = Visitors(services.limits.max_streams)
-    book = DialBook(engine.dials, services.limits, services.archive)
+    book = DialBook(engine, services.limits, services.archive)
     gates: list[Gate] = []
     routes: list[ControllerRouterHandler] = [
         dial_routes(engine, services, book, visitors),
-        health_routes(engine, services.checks, gates),
+        health_routes(engine, services.calls, services.checks, gates),
         *docs_routes(),
     ]
     if services.calls is not None:

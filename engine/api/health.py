@@ -8,6 +8,7 @@ from litestar import Router, get
 from litestar.response import Response
 from msgspec import Struct
 
+from engine.api.accounts.port import CallControl
 from engine.api.gate import Gate
 from engine.api.services import Check, DialEngine, Unhealthy
 
@@ -22,7 +23,9 @@ class Readiness(Struct, frozen=True):
     """`ok`, or what is wrong, by part."""
 
 
-def health_routes(engine: DialEngine, checks: Mapping[str, Check], gate: list[Gate]) -> Router:
+def health_routes(
+    engine: DialEngine, calls: CallControl | None, checks: Mapping[str, Check], gate: list[Gate]
+) -> Router:
     """`gate`: filled when the gate has been built around these routes."""
 
     @get("/healthz", media_type="text/plain", sync_to_thread=False, tags=["Health"])
@@ -37,7 +40,9 @@ def health_routes(engine: DialEngine, checks: Mapping[str, Check], gate: list[Ga
         summary="Whether new calls are welcome: 200, or 503 with the reasons",
     )
     def readyz() -> Response[Readiness]:
-        found = {"dials": _admission(engine)}
+        found = {"dials": _refused(engine.dials.refusal)}
+        if calls is not None:
+            found["calls"] = _refused(calls.refusal)
         found |= {name: check() for name, check in checks.items()}
         readiness = Readiness(
             ready=all(each is None for each in found.values()),
@@ -68,6 +73,5 @@ def health_routes(engine: DialEngine, checks: Mapping[str, Check], gate: list[Ga
     return Router("/", route_handlers=[healthz, readyz, metrics])
 
 
-def _admission(engine: DialEngine) -> Unhealthy | None:
-    reason = engine.dials.refusal
+def _refused(reason: str) -> Unhealthy | None:
     return Unhealthy(reason) if reason else None

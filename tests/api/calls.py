@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from engine.api.accounts.port import (
+from engine.application.orders import (
     CallOrder,
     CallUpdate,
     Counts,
@@ -23,11 +23,12 @@ class FakeCalls:
 
     def __init__(self, applications: Iterable[str] = ()) -> None:
         self.applications = set(applications)
+        self.refusal = ""
         self.orders: list[CallOrder] = []
         self.changes: list[tuple[str, CallUpdate]] = []
         self.hung_up: list[str] = []
         self.calls: dict[str, dict[str, object]] = {}
-        self.refusal: Exception | None = None
+        self.exception: Exception | None = None
         """Raised by the next `create` or `update`."""
         self.reply: SipReply | None = None
         """What `update` answers to a `sip_request`."""
@@ -70,10 +71,11 @@ class FakeCalls:
         return Counts(inbound=directions.count("inbound"), outbound=directions.count("outbound"))
 
     def _need(self, account_sid: str, call_sid: str) -> None:
-        if self.calls.get(call_sid, {}).get("account_sid") != account_sid:
+        call = self.calls.get(call_sid, {})
+        if call.get("account_sid") != account_sid or call["call_status"] == "completed":
             raise NoSuchCall(call_sid)
 
     def _refuse(self) -> None:
-        refusal, self.refusal = self.refusal, None
-        if refusal is not None:
-            raise refusal
+        exception, self.exception = self.exception, None
+        if exception is not None:
+            raise exception

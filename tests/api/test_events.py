@@ -182,7 +182,7 @@ async def test_a_listener_who_reads_nothing_is_let_go() -> None:
 
     limits = ApiLimits(send_timeout_s=0.1)
     async with phones() as far, running() as engine:
-        book, visitors = DialBook(engine.dials, limits, None), Visitors(1)
+        book, visitors = DialBook(engine, limits, None), Visitors(1)
         entry = book.start(ALICE.sid, DialRequest([Target.sip(far.uri("alice"))]))
         await until(lambda: len(entry.events_after(0)) == 2)
         stream = EventStream(entry, 0, limits, visitors.place(ALICE.sid))

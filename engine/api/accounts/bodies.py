@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-from engine.api.accounts.port import CallOrder, CallUpdate, Dtmf, SipRequest, Streaming
 from engine.api.errors import Invalid
 from engine.application.document import (
     DocumentError,
@@ -16,6 +15,7 @@ from engine.application.document import (
     decode_document,
     parse_document,
 )
+from engine.application.orders import CallOrder, CallUpdate, Dtmf, SipRequest, Streaming
 from engine.application.schema.dial import Amd
 from engine.application.schema.fields import (
     Decibels,
@@ -231,6 +231,8 @@ def _document(text: str) -> tuple[Verb, ...]:
 
 
 def _whisper(raw: dict[str, Any] | list[Any]) -> tuple[Verb, ...]:
+    if not raw:
+        raise Invalid("whisper", "needs at least one verb")
     try:
         return parse_document(raw if isinstance(raw, list) else [raw], only=_WHISPERED)
     except DocumentError as fault:

@@ -1,7 +1,6 @@
-"""Calls as the call-control API sees them. Whoever runs calls implements `CallControl`.
+"""Calls as the call-control API sees them: `engine.application.calls.Calls`, or a double of it in tests.
 
-Everything that arrives there has been checked for shape; the facts and the refusals are the application's own
-(`engine.application.orders`).
+What is asked and how it can be refused is in `engine.application.orders`.
 """
 
 from __future__ import annotations
@@ -9,38 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from engine.application.orders import (
-    CallOrder,
-    CallUpdate,
-    Counts,
-    CreatedCall,
-    Dtmf,
-    NoSuchApplication,
-    NoSuchCall,
-    SipReply,
-    SipRequest,
-    Streaming,
-    WrongCallState,
-)
+from engine.application.orders import CallOrder, CallUpdate, Counts, CreatedCall, SipReply
 
-__all__ = [
-    "CallControl",
-    "CallOrder",
-    "CallUpdate",
-    "Counts",
-    "CreatedCall",
-    "Dtmf",
-    "NoSuchApplication",
-    "NoSuchCall",
-    "SipReply",
-    "SipRequest",
-    "Streaming",
-    "WrongCallState",
-]
+__all__ = ["CallControl"]
 
 
 class CallControl(Protocol):
     """The calls of all accounts. What is not awaited returns at once."""
+
+    @property
+    def refusal(self) -> str:
+        """Why a new call would be refused now, whatever it asks for; empty: it would not."""
 
     async def create(self, order: CallOrder) -> CreatedCall:
         """Returns when the INVITE has been created, not later.

@@ -12,17 +12,11 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.response import Response
 
 from engine.api.accounts.bodies import Created, NewCall, UpdateCall
-from engine.api.accounts.port import (
-    CallControl,
-    Counts,
-    NoSuchApplication,
-    NoSuchCall,
-    SipReply,
-    WrongCallState,
-)
+from engine.api.accounts.port import CallControl
 from engine.api.bodies import StrictJson
-from engine.api.errors import ApiError, FamilyError, Invalid
+from engine.api.errors import ApiError, FamilyError, Invalid, Ready
 from engine.api.services import DialEngine
+from engine.application.orders import Counts, NoSuchApplication, NoSuchCall, SipReply, WrongCallState
 from engine.config import AccountConfig
 from engine.errors import Overloaded
 
@@ -39,6 +33,7 @@ def _error(description: str) -> ResponseSpec:
 _INVALID = _error("Not usable; `errors` names the fields")
 _NO_ACCOUNT = _error("Unknown account")
 _NO_CALL = _error("Unknown account or call")
+_GONE = _error("The call has ended")
 
 
 def account_routes(engine: DialEngine, calls: CallControl) -> Router:
@@ -62,8 +57,10 @@ def account_routes(engine: DialEngine, calls: CallControl) -> Router:
         in the words of the `dial` verb's table of outcomes.
         """
         account = _account(request, account_sid)
-        if not engine.dials.is_open:
-            raise ApiError(480, "the engine takes no new calls", retry_after_s=1)
+        refusal = calls.refusal
+        if refusal:
+            is_full = engine.dials.is_open and engine.dials.refusal
+            raise ApiError(503 if is_full else 480, refusal, retry_after_s=1)
         try:
             created = await calls.create(data.to_order(account))
         except NoSuchApplication as error:
@@ -94,13 +91,19 @@ def account_routes(engine: DialEngine, calls: CallControl) -> Router:
             raise _no_call()
         return dict(found)
 
-    @delete("/Calls/{call_sid:str}", summary="Hang up", sync_to_thread=False, responses={404: _NO_CALL})
-    def delete_call(account_sid: _Sid, call_sid: _Sid, request: _Request) -> None:
+    async def gone(account: AccountConfig, call_sid: str) -> ApiError:
+        """Never heard of it, or has it ended?"""
+        is_known = await calls.get(account.sid, call_sid) is not None
+        return ApiError(422, "call session is gone") if is_known else _no_call()
+
+    @delete("/Calls/{call_sid:str}", summary="Hang up", responses={404: _NO_CALL, 422: _GONE})
+    async def delete_call(account_sid: _Sid, call_sid: _Sid, request: _Request) -> None:
         """In any state."""
+        account = _account(request, account_sid)
         try:
-            calls.hang_up(_account(request, account_sid).sid, call_sid)
+            calls.hang_up(account.sid, call_sid)
         except NoSuchCall as error:
-            raise _no_call() from error
+            raise await gone(account, call_sid) from error
 
     update_responses = {
         200: ResponseSpec(
@@ -108,7 +111,7 @@ def account_routes(engine: DialEngine, calls: CallControl) -> Router:
         ),
         400: _INVALID,
         404: _NO_CALL,
-        422: _error("Not possible in this state of the call"),
+        422: _error("The call has ended, or is in a state in which that is not possible"),
     }
 
     async def update(account_sid: str, call_sid: str, data: UpdateCall, request: _Request) -> Response[Any]:
@@ -116,10 +119,10 @@ def account_routes(engine: DialEngine, calls: CallControl) -> Router:
         try:
             reply = await calls.update(account.sid, call_sid, data.to_update())
         except NoSuchCall as error:
-            raise _no_call() from error
+            raise await gone(account, call_sid) from error
         except WrongCallState as error:
             raise ApiError(422, str(error)) from error
-        return Response(None, status_code=202) if reply is None else Response(reply, status_code=200)
+        return Ready(b"", status_code=202) if reply is None else Response(reply, status_code=200)
 
     @put(
         "/Calls/{call_sid:str}",

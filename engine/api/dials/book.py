@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -16,15 +16,14 @@ import msgspec
 
 from amd import AmdEvent, AmdParams, Decision, Tone, hook_fields
 from engine.api.dials.bodies import DialView, LegView, ResultBody
-from engine.api.services import ApiLimits, DialArchive
+from engine.api.services import ApiLimits, DialArchive, DialEngine
 from engine.detection import LiveDetector
 from engine.dial.callstatus import CallStatuses, StatusChange
 from engine.dial.dial import Dial, Happening
 from engine.dial.events import Connected, DetectorFired, DtmfReceived
-from engine.dial.manager import DialManager
 from engine.dial.request import DialRequest
 from engine.dial.result import DialResult
-from engine.ids import CallSid, DialId, new_dial_id
+from engine.ids import CallSid
 from engine.talk import Talk
 from media.audio import Pcm
 
@@ -64,9 +63,11 @@ class DialEntry:
         "recording",
     )
 
-    def __init__(self, account_sid: str, dial_id: DialId, max_events: int, book: DialBook) -> None:
+    def __init__(self, account_sid: str, max_events: int, on_result: Callable[[DialEntry], None]) -> None:
+        """`on_result`: is to call `end`, at once or when a recording is complete."""
         self.account_sid = account_sid
-        self.id = dial_id
+        self.id = ""
+        """The dial's, once there is one."""
         self.has_begun = False
         """Its INVITEs have been created, or it has ended without any."""
         self.has_ended = False
@@ -74,7 +75,7 @@ class DialEntry:
         self.recording: Path | None = None
         self.error = ""
         self._max_events = max_events
-        self._on_result = book._ended
+        self._on_result = on_result
         self._created_at = asyncio.get_running_loop().time()
         self._created_at_utc = datetime.now(UTC)
         self._dial: Dial | None = None
@@ -90,6 +91,7 @@ class DialEntry:
     def follow(self, dial: Dial) -> None:
         """Called before the dial takes its first step."""
         self._dial = dial
+        self.id = dial.id
 
     def observe(self, happening: Happening) -> None:
         """The observer of the dial."""
@@ -209,10 +211,10 @@ class DialEntry:
 class DialBook:
     """All entries, in progress and finished."""
 
-    __slots__ = ("_archive", "_dials", "_entries", "_finished", "_finishing", "_limits", "_talks")
+    __slots__ = ("_archive", "_engine", "_entries", "_finished", "_finishing", "_limits", "_talks")
 
-    def __init__(self, dials: DialManager, limits: ApiLimits, archive: DialArchive | None) -> None:
-        self._dials = dials
+    def __init__(self, engine: DialEngine, limits: ApiLimits, archive: DialArchive | None) -> None:
+        self._engine = engine
         self._limits = limits
         self._archive = archive
         self._entries: dict[str, dict[str, DialEntry]] = {}
@@ -231,8 +233,8 @@ class DialBook:
         amd: AmdParams | None = None,
     ) -> DialEntry:
         """`record_to`: a folder. Raises Overloaded, InvalidRequest."""
-        entry = DialEntry(account_sid, new_dial_id(), self._limits.max_events, self)
-        dial = self._dials.start(request, observer=entry.observe, dial_id=entry.id)
+        entry = DialEntry(account_sid, self._limits.max_events, self._ended)
+        dial = self._engine.start_dial(request, observer=entry.observe)
         entry.follow(dial)
         self._entries.setdefault(account_sid, {})[entry.id] = entry
         if amd is not None:
