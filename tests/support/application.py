@@ -135,6 +135,10 @@ class WebApplication:
         """Answer requests for `path` with these, one after the other, the last for ever. None: 200, empty."""
         self._scripts[path] = list(scripts) or [Answer()]
 
+    def is_scripted(self, path: str) -> bool:
+        """Whether `on` was called for it."""
+        return path in self._scripts
+
     def asked(self, path: str) -> list[HookRequest]:
         """What has come in for a path so far."""
         return [request for request in self.requests if request.path == path]
