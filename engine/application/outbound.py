@@ -99,7 +99,6 @@ class OutboundCall:
     async def run(self) -> None:
         """After `start`."""
         assert self._dial is not None
-        self.journal.begin()
         result = await self._dial.wait()
         if not self.invited.done():
             self.invited.set_result("")
@@ -117,6 +116,7 @@ class OutboundCall:
     def _observe(self, happening: Happening) -> None:
         if isinstance(happening, LegTrying) and not self.invited.done():
             self.journal.learn(call_id=happening.sip_call_id, sbc_callid=happening.sip_call_id)
+            self.journal.begin()
             self.invited.set_result(happening.sip_call_id)
         if isinstance(happening, Connected) and self._dial is not None:
             self.journal.progress(CallStatus.IN_PROGRESS, 200, "OK")
@@ -151,6 +151,8 @@ class OutboundCall:
             _detect(call, leg, self._amd)
 
     def _finish(self, result: DialResult) -> None:
+        if self.journal.status is None:
+            self.journal.begin()
         record = result.record_of(result.leg)
         self.journal.finish(
             CallStatus.FAILED

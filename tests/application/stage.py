@@ -109,11 +109,19 @@ class Stage:
 
     async def answers(self, callee: int = 0) -> IncomingInvite:
         """A phone rings and is picked up."""
-        phone = self.callees[callee]
         leg = await self.rings(callee)
+        await self.answers_now(callee, leg)
+        return leg
+
+    async def answers_now(self, callee: int, leg: IncomingInvite) -> None:
+        """A phone that rings is picked up."""
+        phone = self.callees[callee]
         leg.answer(sdp(41000 + 10 * callee), phone.now)
         phone.endpoint.touch()
-        return leg
+
+    async def rings_and_refuses(self, callee: int, status: int) -> None:
+        """A phone rings, and is told not to."""
+        self.refuse(callee, await self.rings(callee), status)
 
     async def refuses(self, callee: int, status: int) -> None:
         """A phone refuses."""
