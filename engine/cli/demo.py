@@ -1,4 +1,4 @@
-"""`dial-engine demo`: three real phones ring, one answers, and the audio is proved."""
+"""`dial-engine demo`: real phones ring, a machine answers, a web application decides; all of it is proved."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Register the command."""
     parser = commands.add_parser(
         "demo",
-        help="a real simring on loopback, with proof of the audio",
-        description="Starts the engine and four pjsua2 phones on loopback; one calls, three ring at once.",
+        help="real calls on loopback, with proof of the audio",
+        description="Three acts with pjsua2 phones on loopback: a simring, a voicemail, a web application.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -51,6 +51,8 @@ def _run(arguments: argparse.Namespace) -> int:
                     "bob_heard_hz": round(outcome.simring.bob_heard.hz),
                     "voicemail": outcome.voicemail.result.to_dict(),
                     "message_similarity": round(outcome.voicemail.message.similarity, 3),
+                    "hooks": [path for path, _ in outcome.document.told],
+                    "prompt_similarity": round(outcome.document.prompt.similarity, 3),
                     "recordings": str(outcome.recordings),
                 }
             )

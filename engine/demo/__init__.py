@@ -9,10 +9,11 @@ from typing import TextIO
 
 from msgspec import Struct
 
+from engine.demo.document import DocumentOutcome, run_document
 from engine.demo.simring import SimringOutcome, run_simring
 from engine.demo.voicemail import VoicemailOutcome, run_voicemail
 
-__all__ = ["DemoOutcome", "SimringOutcome", "VoicemailOutcome", "run_demo"]
+__all__ = ["DemoOutcome", "DocumentOutcome", "SimringOutcome", "VoicemailOutcome", "run_demo"]
 
 
 class DemoOutcome(Struct, frozen=True):
@@ -20,12 +21,13 @@ class DemoOutcome(Struct, frozen=True):
 
     simring: SimringOutcome
     voicemail: VoicemailOutcome
+    document: DocumentOutcome
     recordings: Path
 
     @property
     def is_proved(self) -> bool:
         """Every act was proved."""
-        return self.simring.is_proved and self.voicemail.is_proved
+        return self.simring.is_proved and self.voicemail.is_proved and self.document.is_proved
 
 
 async def run_demo(out: TextIO = sys.stdout, *, keep: Path | None = None) -> DemoOutcome:
@@ -37,5 +39,6 @@ async def run_demo(out: TextIO = sys.stdout, *, keep: Path | None = None) -> Dem
     folder.mkdir(parents=True, exist_ok=True)
     simring = await run_simring(out, folder)
     voicemail = await run_voicemail(out, folder)
+    document = await run_document(out, folder)
     print(f"\nListen for yourself: {folder}", file=out)
-    return DemoOutcome(simring, voicemail, folder)
+    return DemoOutcome(simring, voicemail, document, folder)

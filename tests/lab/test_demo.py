@@ -1,4 +1,4 @@
-"""`dial-engine demo`, whole: four real phones, and the proof it prints."""
+"""`dial-engine demo`, whole: real phones, a web application, and the proof it prints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.tools import require_pjsua2
 pytestmark = pytest.mark.lab
 
 
-async def test_the_demo_proves_a_simring_with_audio_both_ways_and_a_message_after_the_beep(
+async def test_the_demo_proves_a_simring_a_message_after_the_beep_and_a_document_with_screening(
     tmp_path: Path,
 ) -> None:
     require_pjsua2()
@@ -36,4 +36,14 @@ async def test_the_demo_proves_a_simring_with_audio_both_ways_and_a_message_afte
         "dial_status=completed  dial_sip_status=200",
     ):
         assert line in shown
-    assert shown.count("proved") == 3
+    assert shown.count("proved") == 5
+    document = outcome.document
+    assert document.is_proved
+    paths = [path for path, _ in document.told]
+    assert [path for path in paths if path != "status"] == [
+        "call", "confirm", "pressed", "amd", "dtmf", "dialled"
+    ]  # fmt: skip
+    assert [words[0] for words in document.statuses.values()] == ["trying"] * 4
+    assert sorted(words[-1] for words in document.statuses.values()) == [
+        "busy", "completed", "completed", "no-answer"
+    ]  # fmt: skip
