@@ -155,9 +155,9 @@ class Call:
         status = status or (_SHUTDOWN if cause is Cause.SHUTDOWN else _UNAVAILABLE)
         self.session.end(Ending(EndingKind.STOPPED, status, headers=headers or {}))
 
-    def redirect(self, hook: Hook, kind: HookKind = HookKind.SESSION_REDIRECT) -> None:
+    def redirect(self, hook: Hook) -> None:
         """Ask `hook` for a document that replaces the running one, whatever that is doing."""
-        self.session.start_asking(hook, {}, verb_id="", kind=kind)
+        self.session.redirect(hook)
 
     async def make_independent(self, dialling: Dialling, application: Application) -> bool:
         """Give the connected callee of a dial a call of its own, with `application`; what that leaves out it

@@ -166,14 +166,16 @@ class Control:
                 raise WrongCallState(_INCOMPATIBLE)
             await self._part(subject.dialling, change.call_hook, change.call_status_hook)
             return
-        if change.child_call_hook is not None:
-            if subject.dialling is None:
-                raise WrongCallState(_INCOMPATIBLE)
-            await self._part(subject.dialling, change.child_call_hook, change.call_status_hook)
+        dialling = subject.dialling
+        if change.child_call_hook is not None and (dialling is None or dialling.conversation is None):
+            raise WrongCallState(_INCOMPATIBLE)
         if change.call_status_hook is not None:
             subject.use_status_hook(change.call_status_hook)
+        # First: the document of the parent may end with its dial, and that must not be the end of the call.
         if change.call_hook is not None:
             subject.redirect(change.call_hook)
+        if change.child_call_hook is not None and dialling is not None:
+            await self._part(dialling, change.child_call_hook, change.call_status_hook)
 
     async def _part(self, dialling: Dialling, hook: Hook, status_hook: Hook | None) -> None:
         """The callee goes its own way under `hook`; the dial ends."""

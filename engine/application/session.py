@@ -147,6 +147,7 @@ class Session:
         "_kept",
         "_next",
         "_only",
+        "_redirecting",
         "_scope",
         "_streams",
         "_tickets",
@@ -200,6 +201,7 @@ class Session:
         self._idle_documents = 0
         self._background: set[asyncio.Task[Any]] = set()
         self._asking: set[asyncio.Task[bool]] = set()
+        self._redirecting: set[asyncio.Task[bool]] = set()
         self._kept: dict[str, asyncio.Task[Any]] = {}
         """What `config` runs in the background, by the verb's name."""
         self._streams: dict[str, list[StreamControl]] = {}
@@ -382,10 +384,12 @@ class Session:
                 self._install(*self._next)
                 continue
             verb = next(self._verbs, None)
-            if verb is None:
-                self.end(Ending(EndingKind.FINISHED))
-            else:
+            if verb is not None:
                 await self._run_verb(verb)
+            elif self._redirecting:
+                await self._wait_for_redirect()
+            else:
+                self.end(Ending(EndingKind.FINISHED))
         return self._ending
 
     def ticket(self) -> int:
@@ -403,6 +407,12 @@ class Session:
         if self._scope is not None:
             self._scope.cancel()
         return True
+
+    def redirect(self, hook: Hook) -> None:
+        """Ask `hook` for a document that replaces the running one; one that ends meanwhile is not the end."""
+        asking = self.start_asking(hook, {}, verb_id="", kind=HookKind.SESSION_REDIRECT)
+        self._redirecting.add(asking)
+        asking.add_done_callback(self._redirecting.discard)
 
     def leg_gone(self) -> None:
         """The party has left."""
@@ -452,6 +462,14 @@ class Session:
                 self.end(Ending(EndingKind.FAILED))
         finally:
             self._scope = self._verb = None
+
+    async def _wait_for_redirect(self) -> None:
+        scope = self._scope = CancelScope()
+        try:
+            async with scope:
+                await asyncio.wait(tuple(self._redirecting), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._scope = None
 
     async def _run_beside(self, verb: Verb) -> None:
         try:

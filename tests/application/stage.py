@@ -123,6 +123,14 @@ class Stage:
         """A phone rings, and is told not to."""
         self.refuse(callee, await self.rings(callee), status)
 
+    async def next_ring_refused(self, number: int, status: int) -> None:
+        """The first phone rings for the `number`th time, and is told not to."""
+        phone = self.callees[0]
+        leg = (await phone.until(IncomingCall, count=number)).call
+        leg.ring(phone.now)
+        leg.reject(phone.now, status)
+        phone.endpoint.touch()
+
     async def refuses(self, callee: int, status: int) -> None:
         """A phone refuses."""
         phone = self.callees[callee]
