@@ -10,11 +10,12 @@ from engine.api.accounts.routes import account_routes
 from engine.api.dials import bodies as dials
 from engine.api.dials.book import DialBook
 from engine.api.dials.routes import dial_routes
-from engine.api.docs import FieldSchemas, docs_routes, openapi_config
+from engine.api.docs import docs_routes, openapi_config
 from engine.api.errors import Problem, handle_exception
 from engine.api.gate import Gate
 from engine.api.health import health_routes
 from engine.api.keys import Keys
+from engine.api.openapi import PUBLIC, FieldSchemas
 from engine.api.services import ApiServices, DialEngine
 from engine.api.visitors import Visitors
 from engine.application.schema.dial import Amd, AmdTimers
@@ -28,8 +29,6 @@ _BODIES = (
     *(calls.UpdateCall, Amd, AmdTimers, From, PhoneTarget, SipTarget, TeamsTarget, UserTarget, Problem),
 )
 """Whose fields are explained in the documentation."""
-_PUBLIC = frozenset({"/", "/docs", "/docs/", "/docs/openapi.json", "/healthz", "/readyz"})
-"""No key is needed to see these."""
 
 
 class ApiApp:
@@ -75,6 +74,6 @@ def create_app(engine: DialEngine, services: ApiServices) -> ApiApp:
         plugins=[FieldSchemas()],
         logging_config=None,
     )
-    gate = Gate(litestar, keys, max_body_bytes=services.http.max_body_bytes, public=_PUBLIC)
+    gate = Gate(litestar, keys, max_body_bytes=services.http.max_body_bytes, public=PUBLIC)
     gates.append(gate)
     return ApiApp(litestar, gate, visitors, book)

@@ -1,14 +1,9 @@
-"""The OpenAPI document, and a page for people made from it: plain HTML, no script, nothing from elsewhere."""
+"""Where the documentation is served: `/docs` for people, `/docs/openapi.json` for programs."""
 
 from __future__ import annotations
 
-import ast
-import inspect
-import itertools
-import textwrap
-from collections.abc import Callable, Mapping, Sequence
-from html import escape
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from litestar import Request, get
@@ -16,23 +11,18 @@ from litestar.enums import OpenAPIMediaType
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
-from litestar.openapi.spec import Components, OpenAPIType, Reference, Schema, SecurityScheme, Server
-from litestar.plugins import OpenAPISchemaPlugin
+from litestar.openapi.spec import Components, SecurityScheme, Server
 from litestar.response import Redirect
 
-from engine.application.schema.fields import Decibels, Headers, HookField
+from engine.api.openapi import complete
+from engine.api.page import render_page
 
-if TYPE_CHECKING:
-    from litestar._openapi.schema_generation import SchemaCreator
-    from litestar.typing import FieldDefinition
-
-__all__ = ["DocsPage", "FieldSchemas", "docs_routes", "openapi_config"]
+__all__ = ["docs_routes", "openapi_config"]
 
 _ABOUT = (
     "Dial people over SIP. `/v1/dials` is the engine's own API; `/v1/Accounts` controls calls that run an "
     "application document. Every request needs `Authorization: Bearer KEY`."
 )
-_METHODS = ("get", "post", "put", "patch", "delete")
 
 
 def openapi_config(url: str, bodies: Sequence[type[msgspec.Struct]]) -> OpenAPIConfig:
@@ -64,49 +54,6 @@ def docs_routes() -> Sequence[HTTPRouteHandler]:
     return [index]
 
 
-class FieldSchemas(OpenAPISchemaPlugin):
-    """What the fields of documents that JSON cannot name look like."""
-
-    @staticmethod
-    def is_plugin_supported_type(value: Any) -> bool:
-        """A type of `engine.application.schema.fields`."""
-        return value in _FIELDS
-
-    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> Schema:
-        """That of the JSON value."""
-        return _FIELDS[field_definition.annotation]()
-
-
-def _text(description: str) -> Schema:
-    return Schema(type=OpenAPIType.STRING, description=description)
-
-
-def _hook() -> Schema:
-    properties: dict[str, Reference | Schema] = {
-        "url": _text("http or https"),
-        "method": Schema(type=OpenAPIType.STRING, enum=["GET", "POST"]),
-        "username": _text("For basic authentication"),
-        "password": _text(""),
-    }
-    return Schema(
-        one_of=[
-            _text("A URL"),
-            Schema(type=OpenAPIType.OBJECT, properties=properties, required=["url"]),
-        ]
-    )
-
-
-def _headers() -> Schema:
-    return Schema(type=OpenAPIType.OBJECT, additional_properties=Schema(type=OpenAPIType.STRING))
-
-
-def _decibels() -> Schema:
-    return Schema(one_of=[Schema(type=OpenAPIType.NUMBER, minimum=-60, maximum=60), _text("`10 dB`")])
-
-
-_FIELDS: dict[object, Callable[[], Schema]] = {HookField: _hook, Headers: _headers, Decibels: _decibels}
-
-
 class DocsJson(OpenAPIRenderPlugin):
     """The document for programs."""
 
@@ -118,7 +65,7 @@ class DocsJson(OpenAPIRenderPlugin):
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """JSON."""
         if not self._rendered:
-            add_field_docs(openapi_schema, self._bodies)
+            complete(openapi_schema, self._bodies)
             self._rendered = msgspec.json.encode(openapi_schema)
         return self._rendered
 
@@ -127,178 +74,13 @@ class DocsPage(OpenAPIRenderPlugin):
     """Every operation with its parameters, body, answers and a curl line."""
 
     def __init__(self, bodies: Sequence[type[msgspec.Struct]]) -> None:
-        super().__init__(path="/", favicon="", style=_STYLE)
+        super().__init__(path="/")
         self._bodies = bodies
         self._rendered = b""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """The whole page."""
         if not self._rendered:
-            add_field_docs(openapi_schema, self._bodies)
-            self._rendered = render_page(openapi_schema, self.style).encode()
+            complete(openapi_schema, self._bodies)
+            self._rendered = render_page(openapi_schema).encode()
         return self._rendered
-
-
-def add_field_docs(document: dict[str, Any], bodies: Sequence[type[msgspec.Struct]]) -> None:
-    """The string under a field is its description, as everywhere in this code. Idempotent."""
-    schemas = document.get("components", {}).get("schemas", {})
-    for body in bodies:
-        for schema in (each for name, each in schemas.items() if name.rpartition(".")[2] == body.__name__):
-            for name, text in _field_docs(body).items():
-                field = schema.get("properties", {}).get(name)
-                if field is not None:
-                    field.setdefault("description", text)
-
-
-def _field_docs(body: type[msgspec.Struct]) -> dict[str, str]:
-    """By name on the wire; empty where the source is not at hand."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(body)))
-    except (OSError, TypeError):
-        return {}
-    wire = {each.name: each.encode_name for each in msgspec.structs.fields(body)}
-    definition = tree.body[0]
-    assert isinstance(definition, ast.ClassDef)
-    found: dict[str, str] = {}
-    for field, below in itertools.pairwise(definition.body):
-        match field, below:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                found[wire[name]] = " ".join(text.split())
-    return found
-
-
-def render_page(document: Mapping[str, Any], style: str = "") -> str:
-    """HTML of an OpenAPI 3.1 document."""
-    info = document["info"]
-    groups: dict[str, list[str]] = {}
-    for path, item in document["paths"].items():
-        for method in _METHODS:
-            if method in item:
-                operation = item[method]
-                tag = next(iter(operation.get("tags", ())), "Other")
-                groups.setdefault(tag, []).append(_operation(method, path, operation))
-    body = [f"<h1>{escape(info['title'])}</h1><p>{_prose(info.get('description', ''))}</p>"]
-    body.append('<p>For programs: <a href="/docs/openapi.json">openapi.json</a></p>')
-    for tag, operations in groups.items():
-        body.append(f"<h2>{escape(tag)}</h2>" + "".join(operations))
-    body.append("<h2>Objects</h2>")
-    schemas = document.get("components", {}).get("schemas", {})
-    body += [_schema(name, schema) for name, schema in sorted(schemas.items())]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(info['title'])}</title>{style}</head><body>{''.join(body)}</body></html>"
-    )
-
-
-def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
-    head = f"<b class={method}>{method.upper()}</b> <code>{escape(path)}</code>"
-    summary, description = (_prose(operation.get(key, "")) for key in ("summary", "description"))
-    parts = [f"<details><summary>{head} {summary}</summary><p>{description}</p>"]
-    rows = [
-        (each["name"], each["in"], _type(each.get("schema", {})), each.get("description", ""))
-        for each in operation.get("parameters", ())
-    ]
-    if rows:
-        parts.append(_table(("parameter", "in", "type", ""), rows))
-    content = operation.get("requestBody", {}).get("content", {})
-    for media_type, each in content.items():
-        parts.append(f"<p>Body ({escape(media_type)}): {_type(each.get('schema', {}))}</p>")
-    answers = [
-        (
-            status,
-            _Html(" ".join(_type(each.get("schema", {})) for each in answer.get("content", {}).values())),
-            answer.get("description", ""),
-        )
-        for status, answer in operation.get("responses", {}).items()
-    ]
-    parts.append(_table(("status", "body", ""), answers))
-    data = " -H 'Content-Type: application/json' -d @body.json" if content else ""
-    parts.append(
-        f'<pre>curl -X {method.upper()} -H "Authorization: Bearer $KEY"{data} $URL{escape(path)}</pre>'
-    )
-    return "".join(parts) + "</details>"
-
-
-def _schema(name: str, schema: Mapping[str, Any]) -> str:
-    required = set(schema.get("required", ()))
-    rows = [
-        (field, _type(each), "required" if field in required else _default(each), each.get("description", ""))
-        for field, each in schema.get("properties", {}).items()
-    ]
-    return (
-        f'<details id="{escape(name)}"><summary><code>{escape(name)}</code></summary>'
-        f"<p>{_prose(schema.get('description', ''))}</p>"
-        + (_table(("field", "type", "", ""), rows) if rows else f"<p>{_type(schema)}</p>")
-        + "</details>"
-    )
-
-
-def _default(schema: Mapping[str, Any]) -> str:
-    return f"default {msgspec.json.encode(schema['default']).decode()}" if "default" in schema else ""
-
-
-class _Html(str):
-    """Text that needs no escaping any more."""
-
-    __slots__ = ()
-
-
-def _type(schema: Mapping[str, Any]) -> _Html:
-    """What a value must look like."""
-    if "$ref" in schema:
-        name = escape(schema["$ref"].rpartition("/")[2])
-        return _Html(f'<a href="#{name}">{name}</a>')
-    for key in ("oneOf", "anyOf"):
-        if key in schema:
-            return _Html(" or ".join(_type(each) for each in schema[key]))
-    if "enum" in schema:
-        return _Html(" | ".join(f"<code>{escape(str(each))}</code>" for each in schema["enum"]))
-    if "const" in schema:
-        return _Html(f"<code>{escape(str(schema['const']))}</code>")
-    kind = schema.get("type", "anything")
-    text = escape(" or ".join(kind) if isinstance(kind, list) else str(kind))
-    if text == "array":
-        text = f"array of {_type(schema.get('items', {}))}"
-    limits = (f", {word} {escape(str(schema[key]))}" for key, word in _LIMITS.items() if key in schema)
-    return _Html(text + "".join(limits))
-
-
-_LIMITS = {
-    "minimum": "from",
-    "exclusiveMinimum": "more than",
-    "maximum": "to",
-    "minLength": "at least",
-    "maxLength": "at most",
-    "minItems": "at least",
-    "maxItems": "at most",
-    "pattern": "matching",
-}
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(each)}</th>" for each in heads)
-    lines = ["".join(f"<td>{_cell(each)}</td>" for each in row) for row in rows]
-    return f"<table><tr>{head}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
-
-
-def _cell(text: str) -> str:
-    return text if isinstance(text, _Html) else _prose(text)
-
-
-def _prose(text: str) -> str:
-    """`code` in backticks."""
-    parts = escape(text).split("`")
-    return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))
-
-
-_STYLE = """<style>
-:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}
-body{max-width:64rem;margin:0 auto;padding:1rem}
-summary{cursor:pointer;padding:.3rem 0}details{border-bottom:1px solid #8884}
-details>:not(summary){margin-left:1rem}
-table{border-collapse:collapse}
-td,th{padding:.2rem .6rem;text-align:left;vertical-align:top;border-top:1px solid #8884}
-pre{overflow:auto;background:#8882;padding:.6rem}b{display:inline-block;min-width:4.5rem}
-.get{color:#27c}.post{color:#283}.put,.patch{color:#a60}.delete{color:#c33}
-</style>"""

@@ -69,7 +69,12 @@ def account_routes(engine: DialEngine, calls: CallControl) -> Router:
             raise ApiError(503, error.reason, retry_after_s=error.retry_after_s) from error
         return Created(created.sid, created.call_id)
 
-    @get("/Calls", summary="Calls in progress", sync_to_thread=False, responses={404: _NO_ACCOUNT})
+    @get(
+        "/Calls",
+        summary="Calls in progress",
+        sync_to_thread=False,
+        responses={400: _INVALID, 404: _NO_ACCOUNT},
+    )
     def list_calls(
         account_sid: _Sid,
         request: _Request,
@@ -83,7 +88,7 @@ def account_routes(engine: DialEngine, calls: CallControl) -> Router:
         wanted = {"direction": direction, "from": from_, "to": to, "call_status": call_status}
         return [dict(each) for each in calls.list(account.sid) if _fits(each, wanted)]
 
-    @get("/Calls/{call_sid:str}", summary="One call", responses={404: _NO_CALL})
+    @get("/Calls/{call_sid:str}", summary="One call", responses={400: _INVALID, 404: _NO_CALL})
     async def get_call(account_sid: _Sid, call_sid: _Sid, request: _Request) -> dict[str, Any]:
         """Also one that has ended, as long as it is remembered."""
         found = await calls.get(_account(request, account_sid).sid, call_sid)
@@ -96,7 +101,7 @@ def account_routes(engine: DialEngine, calls: CallControl) -> Router:
         is_known = await calls.get(account.sid, call_sid) is not None
         return ApiError(422, "call session is gone") if is_known else _no_call()
 
-    @delete("/Calls/{call_sid:str}", summary="Hang up", responses={404: _NO_CALL, 422: _GONE})
+    @delete("/Calls/{call_sid:str}", summary="Hang up", responses={400: _INVALID, 404: _NO_CALL, 422: _GONE})
     async def delete_call(account_sid: _Sid, call_sid: _Sid, request: _Request) -> None:
         """In any state."""
         account = _account(request, account_sid)
@@ -155,7 +160,7 @@ def account_routes(engine: DialEngine, calls: CallControl) -> Router:
         "/CallCount",
         summary="How many calls are in progress",
         sync_to_thread=False,
-        responses={404: _NO_ACCOUNT},
+        responses={400: _INVALID, 404: _NO_ACCOUNT},
     )
     def call_count(account_sid: _Sid, request: _Request) -> Counts:
         return calls.counts(_account(request, account_sid).sid)

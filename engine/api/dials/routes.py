@@ -136,7 +136,11 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
                 found.append(entry.view())
         return DialList(found, None)
 
-    @get("/{dial_id:str}", summary="One dial, in progress or finished", responses={404: _UNKNOWN})
+    @get(
+        "/{dial_id:str}",
+        summary="One dial, in progress or finished",
+        responses={400: _INVALID, 404: _UNKNOWN},
+    )
     async def get_dial(request: _Request, dial_id: _Id) -> Response[DialView] | Ready:
         entry = find(request, dial_id)
         if entry is not None:
@@ -147,7 +151,9 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
                 return Ready(kept)
         raise ApiError(404, "no such dial")
 
-    @delete("/{dial_id:str}", summary="Hang up", sync_to_thread=False, responses={404: _UNKNOWN})
+    @delete(
+        "/{dial_id:str}", summary="Hang up", sync_to_thread=False, responses={400: _INVALID, 404: _UNKNOWN}
+    )
     def hang_up(request: _Request, dial_id: _Id) -> None:
         """In any state: who rings is cancelled, who talks is hung up. The result follows as always."""
         need(request, dial_id).hang_up()
@@ -158,6 +164,7 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
         media_type="text/event-stream",
         responses={
             204: ResponseSpec(None, description="There is nothing after the event named"),
+            400: _INVALID,
             404: _UNKNOWN,
         },
     )
@@ -182,7 +189,7 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
         "/{dial_id:str}/recording",
         summary="The recording of the callee, a WAV file",
         media_type="audio/wav",
-        responses={404: _UNKNOWN},
+        responses={400: _INVALID, 404: _UNKNOWN},
     )
     async def get_recording(request: _Request, dial_id: _Id) -> File:
         entry = need(request, dial_id)
