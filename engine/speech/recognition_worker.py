@@ -93,7 +93,7 @@ class Ear:
         found = {best.hypstr: round(min(1.0, max(0.0, confidence)), 3)}
         if not is_grammar:
             for other, _ in zip(decoder.nbest(), range(_MOST_ALTERNATIVES * 3), strict=False):
-                text = other.hypstr
+                text = other.hypstr if other is not None else ""  # it ends with None at times
                 if text and text not in found and len(found) < _MOST_ALTERNATIVES:
                     found[text] = round(found[best.hypstr] / (len(found) + 1), 3)
         return tuple(found.items()), math.log(max(best.best_score, 1e-300))
