@@ -126,7 +126,7 @@ class Dialling:
         """The dial has its result, and the `actionHook` is on its way."""
         self.parted: asyncio.Future[None] = loop.create_future()
         """The dial has let go of the caller."""
-        self.asking: asyncio.Task[bool] | None = None
+        self.asking: asyncio.Future[bool] | None = None
         """The `actionHook`, if its answer counts."""
         self._is_abandoned = False
         self._amd: AmdHook | None = None
@@ -291,7 +291,7 @@ class Dialling:
         verdict = self._amd.verdict if self._amd is not None else ""
         call.dial_ended(self, result, verdict)
         fields = result.to_dict()
-        if self._is_abandoned or call.session.ending is not None:
+        if self._is_abandoned:
             call.hooks.deliver(self.hook, self._payload(fields), HookKind.DIAL_ACTION, self.id)
         else:
             self.asking = call.session.start_asking(

@@ -201,7 +201,7 @@ class Session:
         self._idle_documents = 0
         self._background: set[asyncio.Task[Any]] = set()
         self._asking: set[asyncio.Task[bool]] = set()
-        self._redirecting: set[asyncio.Task[bool]] = set()
+        self._redirecting: set[asyncio.Future[bool]] = set()
         self._kept: dict[str, asyncio.Task[Any]] = {}
         """What `config` runs in the background, by the verb's name."""
         self._streams: dict[str, list[StreamControl]] = {}
@@ -288,10 +288,21 @@ class Session:
         facts: CallFacts | None = None,
         kind: HookKind = HookKind.VERB_HOOK,
         durable_subject: str | None = None,
-    ) -> asyncio.Task[bool]:
-        """As `ask`, without waiting. `durable_subject`: it must not be lost, and what it is about."""
+    ) -> asyncio.Future[bool]:
+        """As `ask`, without waiting. `durable_subject`: it must not be lost, and what it is about.
+
+        When the session is over the hook is delivered and its answer ignored (WH-11).
+        """
         hook = self.absolute(hook)
         payload = self.payload(extra, verb_id=verb_id, facts=facts)
+        if self._ending is not None:
+            if durable_subject is None:
+                self.hooks.notify(hook, payload, kind)
+            else:
+                self.hooks.deliver(hook, payload, kind, durable_subject)
+            ignored: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            ignored.set_result(False)
+            return ignored
         ticket = self.ticket()
         if durable_subject is None:
             reply = self.hooks.ask(hook, payload, kind)
@@ -410,6 +421,8 @@ class Session:
 
     def redirect(self, hook: Hook) -> None:
         """Ask `hook` for a document that replaces the running one; one that ends meanwhile is not the end."""
+        if self._ending is not None:
+            return
         asking = self.start_asking(hook, {}, verb_id="", kind=HookKind.SESSION_REDIRECT)
         self._redirecting.add(asking)
         asking.add_done_callback(self._redirecting.discard)
