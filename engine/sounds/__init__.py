@@ -2,7 +2,16 @@
 
 from engine.sounds.errors import SoundError
 from engine.sounds.library import Sound, SoundLibrary, SoundLimits
-from engine.sounds.playing import play_through
+from engine.sounds.playing import play_as_it_comes, play_through, sample_rate_of
 from engine.sounds.playlist import Playlist
 
-__all__ = ["Playlist", "Sound", "SoundError", "SoundLibrary", "SoundLimits", "play_through"]
+__all__ = [
+    "Playlist",
+    "Sound",
+    "SoundError",
+    "SoundLibrary",
+    "SoundLimits",
+    "play_as_it_comes",
+    "play_through",
+    "sample_rate_of",
+]

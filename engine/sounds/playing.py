@@ -3,12 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from weakref import WeakKeyDictionary
 
+from engine.sounds.playlist import Playlist
 from media import MediaStream, PlaybackEnded, StreamEvent
 from media.audio import Source
 
-__all__ = ["play_through"]
+__all__ = ["play_as_it_comes", "play_through", "sample_rate_of"]
+
+_USUAL_RATE_HZ = 8000
+
+
+def sample_rate_of(stream: MediaStream) -> int:
+    """At which audio need not be resampled to be said here."""
+    media = stream.negotiated
+    return media.codec.sample_rate_hz if media is not None else _USUAL_RATE_HZ
+
+
+async def play_as_it_comes(
+    stream: MediaStream, playlist: Playlist, pieces: Coroutine[object, object, None]
+) -> bool:
+    """Play what `pieces` appends to the playlist, until it has ended and all of it was heard.
+
+    Whoever stops the playing (or is over because enough was heard) stops the coming as well. What `pieces`
+    raises is raised here, after what had come was played. True as for `play_through`.
+    """
+    coming = asyncio.get_running_loop().create_task(pieces, name="sounds to play")
+    coming.add_done_callback(lambda _: playlist.complete())
+    try:
+        was_heard = await play_through(stream, playlist)
+    finally:
+        coming.cancel()
+        await asyncio.wait([coming])
+    if not coming.cancelled():
+        coming.result()
+    return was_heard
 
 
 async def play_through(stream: MediaStream, source: Source) -> bool:
