@@ -8,12 +8,14 @@ from engine.hooks.outbox import Delivery, DeliveryState, NoOutbox, Outbox
 from engine.hooks.payloads import CallFacts, first_hook, interrupted, interrupted_dial
 from engine.hooks.reply import HookFailed, HookFailure, HookReply, MalformedReply
 from engine.hooks.service import HookService
+from engine.hooks.websocket_messages import Command
 
 __all__ = [
     "AlertKind",
     "Alerts",
     "CallFacts",
     "CallHooks",
+    "Command",
     "Delivery",
     "DeliveryState",
     "Hook",

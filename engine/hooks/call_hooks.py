@@ -19,6 +19,7 @@ class HookKind(StrEnum):
 
     SESSION_NEW = "session:new"
     SESSION_REDIRECT = "session:redirect"
+    SESSION_RECONNECT = "session:reconnect"
     SESSION_ADULTING = "session:adulting"
     CALL_STATUS = "call:status"
     VERB_HOOK = "verb:hook"

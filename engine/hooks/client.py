@@ -158,6 +158,11 @@ class HookClient:
             raise RuntimeError("the hook client is not open")
         return self._session
 
+    @property
+    def timeout_s(self) -> float:
+        """How long an answer may take (WH-05)."""
+        return self._timeout_s
+
     async def send(
         self,
         hook: Hook,
@@ -193,7 +198,11 @@ class HookClient:
                 pause_s = next(pauses_s, None) if destination.retries.covers(failed) else None
                 if pause_s is None:
                     raise
-            await self._sleep(pause_s)
+            await self.pause(pause_s)
+
+    async def pause(self, seconds: float) -> None:
+        """Between two attempts, of whoever makes them."""
+        await self._sleep(seconds)
 
     async def _try_once(
         self,
@@ -256,9 +265,15 @@ class HookClient:
             headers[SIGNATURE_HEADER] = sign(request.body, secrets, self._clock())
         if idempotency_key:
             headers["Idempotency-Key"] = idempotency_key
-        if self._has_tracing and request.trace_id:
-            headers["b3"] = f"{request.trace_id.replace('-', '')}-{random_bytes(8).hex()}-1"
+        if b3 := self.b3(request.trace_id):
+            headers["b3"] = b3
         return headers
+
+    def b3(self, trace_id: str) -> str:
+        """Value of the tracing header for one hook; empty: tracing is off, or the call has no trace."""
+        if not self._has_tracing or not trace_id:
+            return ""
+        return f"{trace_id.replace('-', '')}-{random_bytes(8).hex()}-1"
 
     async def _exchange(
         self,

@@ -20,6 +20,7 @@ from engine.hooks.hook import without_secrets
 from engine.hooks.outbox import Delivery, DeliveryState, Outbox
 from engine.hooks.reply import HookFailed, HookFailure, MalformedReply
 from engine.hooks.request import HookRequest
+from engine.hooks.websocket_connect import deliver_by_websocket
 
 if TYPE_CHECKING:
     from engine.hooks.client import HookClient
@@ -161,16 +162,18 @@ class Courier:
                 group.create_task(walk(), name="hook courier")
 
     async def _try(self, delivery: Delivery) -> None:
-        request = HookRequest(
-            delivery.url, delivery.method, delivery.username, delivery.password, delivery.body
-        )
         try:
-            await self._client.perform(
-                request,
-                secrets=self._secrets_of(delivery.account_sid),
-                idempotency_key=delivery.key,
-                is_answer_used=False,
-            )
+            if delivery.method == "WS":
+                await deliver_by_websocket(self._client, delivery)
+            else:
+                await self._client.perform(
+                    HookRequest(
+                        delivery.url, delivery.method, delivery.username, delivery.password, delivery.body
+                    ),
+                    secrets=self._secrets_of(delivery.account_sid),
+                    idempotency_key=delivery.key,
+                    is_answer_used=False,
+                )
         except HookFailed as failed:
             self.failed(delivery, failed)
         else:

@@ -12,7 +12,6 @@ everything queued before it has started, or overtakes; what is queued after it n
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -145,14 +144,12 @@ class HttpCallHooks:
         return item
 
     def _delivery(self, request: HookRequest, kind: HookKind, subject: str, state: DeliveryState) -> Delivery:
-        return Delivery(
+        return self._service.new_delivery(
             key=delivery_key(kind, subject or self._call_sid),
             call_sid=self._call_sid,
             account_sid=self._account_sid,
             kind=kind.value,
             state=state,
-            sequence=self._service.next_sequence(),
-            created_utc=time.time(),
             method=request.method,
             url=request.url,
             username=request.username,

@@ -22,6 +22,7 @@ __all__ = [
     "HookFailure",
     "HookReply",
     "MalformedReply",
+    "check_depth",
     "parse_reply",
 ]
 
@@ -98,13 +99,17 @@ def parse_reply(status: int, body: bytes) -> HookReply:
         document = [document]
     if not isinstance(document, list):
         raise MalformedReply(f"the answer is a JSON {_KINDS[type(document)]}, not an array of verbs", status)
-    # Each level costs at least one bracket: a document with few of them need not be walked.
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deeper(document, MAX_DEPTH):
-        raise MalformedReply("the document is nested too deeply", status)
+    check_depth(document, body.count(b"[") + body.count(b"{"), status)
     return HookReply(status, cast("list[object]", document))
 
 
 _KINDS: dict[type, str] = {str: "string", int: "number", float: "number", bool: "boolean"}
+
+
+def check_depth(document: object, brackets: int, status: int) -> None:
+    """MalformedReply: too deep. `brackets`: how many open in its text; few of them need not be walked."""
+    if brackets > MAX_DEPTH and _is_deeper(document, MAX_DEPTH):
+        raise MalformedReply("the document is nested too deeply", status)
 
 
 def _is_deeper(document: object, depth: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Self
@@ -15,14 +16,18 @@ from engine.hooks.client import HookClient
 from engine.hooks.courier import FIRST_PAUSE_S, Courier
 from engine.hooks.hook import Hook
 from engine.hooks.http_hooks import PATIENCE_S, HttpCallHooks
-from engine.hooks.outbox import NoOutbox, Outbox
+from engine.hooks.outbox import Delivery, DeliveryState, NoOutbox, Outbox
+from engine.hooks.websocket import WebSocketCallHooks
+from engine.hooks.websocket_messages import Command
 
-__all__ = ["HookService", "SecretsOf"]
+__all__ = ["HookService", "OnCommand", "SecretsOf"]
 
 log = structlog.get_logger(__name__)
 
 SecretsOf = Callable[[str], Sequence[str]]
 """The webhook secrets of an account, by its sid."""
+
+OnCommand = Callable[[Command], None]
 
 MAX_BACKLOG = 20_000
 """Hooks queued over all calls; above it notifications are dropped and asks fail at once."""
@@ -46,11 +51,14 @@ class HookService:
         patience_s: float = PATIENCE_S,
         max_backlog: int = MAX_BACKLOG,
         redelivery_pause_s: float = FIRST_PAUSE_S,
+        on_command: OnCommand | None = None,
     ) -> None:
         self.client = client
         self.outbox: Outbox = outbox or NoOutbox()
         self.alerts = alerts or Alerts()
         self.patience_s = patience_s
+        self.on_command = on_command
+        """Who obeys the commands of applications over WebSocket; None: nobody."""
         self._secrets_of = secrets_of
         self.courier = Courier(
             client, self.outbox, self.alerts, self.secrets_of, first_pause_s=redelivery_pause_s
@@ -92,7 +100,10 @@ class HookService:
         await self.stop()
 
     def for_call(self, call_sid: str, *, account_sid: str = "", base: Hook | str = "") -> CallHooks:
-        """The hooks of one call."""
+        """The hooks of one call. A `ws` or `wss` base is one WebSocket for all of them."""
+        hook = Hook(base) if isinstance(base, str) else base
+        if hook.is_websocket:
+            return WebSocketCallHooks(self, call_sid, account_sid, hook)
         return HttpCallHooks(self, call_sid, account_sid, base)
 
     # For the CallHooks.
@@ -101,10 +112,36 @@ class HookService:
         """The webhook secrets of an account; none: its hooks are not signed."""
         return tuple(self._secrets_of(account_sid)) if self._secrets_of is not None else ()
 
-    def next_sequence(self) -> int:
-        """Numbers the deliveries of this process."""
+    def new_delivery(
+        self,
+        *,
+        key: str,
+        call_sid: str,
+        account_sid: str,
+        kind: str,
+        state: DeliveryState,
+        method: str,
+        url: str,
+        username: str,
+        password: str,
+        body: bytes,
+    ) -> Delivery:
+        """A row for the outbox, stamped and numbered."""
         self._sequence += 1
-        return self._sequence
+        return Delivery(
+            key=key,
+            call_sid=call_sid,
+            account_sid=account_sid,
+            kind=kind,
+            state=state,
+            sequence=self._sequence,
+            created_utc=time.time(),
+            method=method,
+            url=url,
+            username=username,
+            password=password,
+            body=body,
+        )
 
     def spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         """Run it in a task of ours."""
@@ -121,6 +158,10 @@ class HookService:
             return False
         self.backlog += 1
         return True
+
+    def readmit(self, number: int) -> None:
+        """Hooks that were sent are queued again."""
+        self.backlog += number
 
     def release(self) -> None:
         """One less."""

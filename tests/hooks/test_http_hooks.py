@@ -153,6 +153,18 @@ async def test_wh07_hooks_are_signed_with_the_secrets_of_their_account() -> None
         assert "jambonz-signature" not in host.seen[1].headers
 
 
+async def test_wh11_what_is_queued_when_the_call_ends_is_still_delivered() -> None:
+    async with serving() as (host, service, _):
+        host.answers("/status", [{"verb": "say", "text": "too late"}])
+        hooks = service.for_call(CALL)
+        for step in ("in-progress", "completed"):
+            hooks.notify(Hook(host.url("/status")), {"call_status": step})
+        hooks.deliver(Hook(host.url("/status")), {"call_status": "final"}, HookKind.CALL_STATUS)
+        del hooks  # the call is gone, and nobody waits
+        await host.until(lambda: len(host.seen) == 3)
+        assert [seen.json["call_status"] for seen in host.seen] == ["in-progress", "completed", "final"]
+
+
 async def test_edge_2_cancelling_the_asker_does_not_recall_the_hook() -> None:
     gate = asyncio.Event()
     async with serving() as (host, service, kept):
