@@ -6,6 +6,7 @@ A sid names a call, or a child of one: the callee of a dial in progress.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import cast
 
 from msgspec import Struct
 
@@ -23,6 +24,7 @@ from engine.hooks.hook import Hook
 from engine.hooks.payloads import CallFacts
 from engine.ids import CallSid
 from engine.legs.call_leg import CallLeg
+from media import MediaStream
 
 __all__ = ["Control"]
 
@@ -84,6 +86,8 @@ class Control:
             if _wants_conversation(change):
                 raise WrongCallState(_INCOMPATIBLE)
             return None
+        if change.mute is not None:
+            _media(subject).is_muted = change.mute
         session = (subject.call if isinstance(subject, _Child) else subject).session
         for what, status in (("listen", change.listen_status), ("transcribe", change.transcribe_status)):
             if status is not None and not session.control(what, status.value):
@@ -93,13 +97,15 @@ class Control:
         if change.dtmf is not None:
             _line(subject).send_dtmf(change.dtmf.digit, duration_ms=change.dtmf.duration_ms)
         reply = await _request(_line(subject), change.sip_request) if change.sip_request is not None else None
-        if any(w is not None for w in (change.mute, change.record, change.dub, change.boost_audio_signal_db)):
+        if change.record is not None or change.dub is not None:
             raise WrongCallState(_INCOMPATIBLE)
         if change.tag is not None:
             if isinstance(subject, _Child):
                 subject.dialling.learn(subject.leg.id, customer_data=change.tag)
             else:
                 subject.tag(change.tag)
+        if change.boost_audio_signal_db is not None:
+            _media(subject).gain_db = change.boost_audio_signal_db
         if change.media_path is not None:
             await self._media_path(subject, change.media_path)
         return reply
@@ -219,6 +225,13 @@ def _line(subject: Call | _Child) -> Line:
     if isinstance(subject.leg, CallLeg):
         return subject.leg
     raise WrongCallState(_INCOMPATIBLE)
+
+
+def _media(subject: Call | _Child) -> MediaStream:
+    media = (subject.party.leg if isinstance(subject, Call) else subject.leg).media
+    if media is None:
+        raise WrongCallState(_INCOMPATIBLE)
+    return cast(MediaStream, media)
 
 
 async def _request(line: Line, request: SipRequest) -> SipReply:

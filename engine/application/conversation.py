@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from engine.application.applications import Application
 from engine.application.capture import DigitCapture
 from engine.application.direct_media import DirectMedia
+from engine.application.hold import HOLD_VERBS, HeldLeg, HoldDocuments
 from engine.application.transfer import Transfer, refer_details
 from engine.application.verbs import listen, transcribe
+from engine.application.whisper import whisper
 from engine.dial.leg import Leg
 from engine.hooks.payloads import CallFacts
 from engine.hooks.reply import HookReply
@@ -33,7 +35,7 @@ _NOT_FOUND = 500
 class Conversation:
     """Of one dial. Legs that are no SIP calls (`CallLeg`) have none of this."""
 
-    __slots__ = ("_callee", "_caller", "_capture", "_dialling", "_direct", "_tasks", "winner")
+    __slots__ = ("_callee", "_caller", "_capture", "_dialling", "_direct", "_holds", "_tasks", "winner")
 
     def __init__(self, dialling: Dialling, winner: Leg) -> None:
         self._dialling = dialling
@@ -43,6 +45,7 @@ class Conversation:
         self._callee = winner if isinstance(winner, CallLeg) else None
         self._capture: DigitCapture | None = None
         self._direct: DirectMedia | None = None
+        self._holds: HoldDocuments | None = None
         self._tasks: list[asyncio.Task[Any]] = []
 
     def begin(self) -> None:
@@ -53,11 +56,15 @@ class Conversation:
         self._caller.watch(self._on_caller)
         self._callee.watch(self._on_callee)
         self._begin_streams(self._caller, self._callee)
+        self._entertain_the_held(self._caller, self._callee)
+        gain_db = self._dialling.verb.boost_audio_signal
+        if gain_db is not None and self._callee.media is not None:
+            self._callee.media.gain_db = gain_db
         if self._dialling.verb.is_direct:
             self._beside(self.media_path(is_direct=True), "direct media")
 
-    def end(self) -> None:
-        """They do not any more."""
+    def end(self) -> asyncio.Task[Any] | None:
+        """They do not any more. The task, if there is one, ends when nothing of this is heard any more."""
         for task in self._tasks:
             task.cancel()
         self._tasks.clear()
@@ -73,6 +80,10 @@ class Conversation:
             self._dialling.call.session.background(_come_back(direct), name="direct media ends")
         elif direct is not None:
             direct.close()
+        holds, self._holds = self._holds, None
+        return (
+            None if holds is None else self._dialling.call.session.background(holds.close(), name="hold ends")
+        )
 
     # --- digits
 
@@ -114,6 +125,29 @@ class Conversation:
 
     def _beside(self, work: Coroutine[Any, Any, Any], name: str) -> None:
         self._tasks.append(self._dialling.call.session.background(work, name=name))
+
+    # --- hold
+
+    def _entertain_the_held(self, caller: CallLeg, callee: CallLeg) -> None:
+        """Music for a party that the other one holds (DV-83)."""
+        call, verb = self._dialling.call, self._dialling.verb
+        if verb.on_hold_hook is None:
+            return
+        hook = call.session.absolute(verb.on_hold_hook)
+
+        async def ask(holder: HeldLeg, detail: dict[str, str]) -> HookReply:
+            payload = call.session.payload(
+                {"hold_detail": detail}, verb_id=verb.id, facts=self._facts_of(holder.id)
+            )
+            return await call.hooks.ask(hook, payload)
+
+        async def play(held: HeldLeg, verbs: Sequence[object]) -> None:
+            document = call.session.parse(verbs, "onHoldHook", only=HOLD_VERBS)
+            if document:
+                leg = self.winner if held.id == self.winner.id else None
+                await whisper(call, document, leg, base=hook)
+
+        self._holds = HoldDocuments(caller, callee, ask=ask, play=play)
 
     # --- direct media
 

@@ -98,6 +98,7 @@ class Dialling:
     __slots__ = (
         "_amd",
         "_is_abandoned",
+        "_is_fading",
         "_screenings",
         "asking",
         "call",
@@ -129,6 +130,7 @@ class Dialling:
         self.asking: asyncio.Future[bool] | None = None
         """The `actionHook`, if its answer counts."""
         self._is_abandoned = False
+        self._is_fading = False
         self._amd: AmdHook | None = None
         self._screenings: Screenings | None = None
 
@@ -258,7 +260,6 @@ class Dialling:
                 self._begin_conversation()
             case Disconnect():
                 self._end_conversation()
-                self._part()
             case DialResult():
                 self._finish(happening)
             case _:
@@ -274,11 +275,16 @@ class Dialling:
         self.conversation.begin()
 
     def _end_conversation(self) -> None:
-        if self.conversation is not None:
-            self.conversation.end()
-            self.conversation = None
+        conversation, self.conversation = self.conversation, None
+        fading = conversation.end() if conversation is not None else None
+        if fading is not None:
+            fading.add_done_callback(lambda _: self._part())
+            self._is_fading = True
+        elif not self._is_fading:
+            self._part()
 
     def _part(self) -> None:
+        self._is_fading = False
         if not self.parted.done():
             self.parted.set_result(None)
 
@@ -287,7 +293,6 @@ class Dialling:
             return
         call = self.call
         self._end_conversation()
-        self._part()
         verdict = self._amd.verdict if self._amd is not None else ""
         call.dial_ended(self, result, verdict)
         fields = result.to_dict()

@@ -436,10 +436,13 @@ class Session:
         if self.leg.has_answered:
             self._answered.set()
 
-    def parse(self, raw: object, source: str) -> Sequence[Verb] | None:
-        """A document that may run here; None, with an alert, if it may not (DV-04)."""
+    def parse(
+        self, raw: object, source: str, *, only: frozenset[type[Verb]] | None = None
+    ) -> Sequence[Verb] | None:
+        """A document that may run here; None, with an alert, if it may not (DV-04). `only`: in place of the
+        session's own restriction."""
         try:
-            return parse_document(raw, only=self._only)
+            return parse_document(raw, only=only or self._only)
         except DocumentError as error:
             self.alert(AlertKind.MALFORMED_DOCUMENT, f"{source}: {error.problem}", error.path)
             return None

@@ -19,6 +19,7 @@ async def run(verb: DialVerb, session: Session) -> None:
     dialling = call.dial(verb)
     try:
         await asyncio.shield(dialling.finished)
+        await asyncio.shield(dialling.parted)
         if dialling.asking is not None:
             await asyncio.shield(dialling.asking)
     except asyncio.CancelledError:
