@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from engine.application.amd_hook import AmdHook, amd_params
+from engine.application.amd_words import AmdWords
 from engine.application.children import Children
 from engine.application.conversation import Conversation
 from engine.application.document import DialVerb
@@ -227,14 +228,18 @@ class Dialling:
         amd = self.verb.amd
         if amd is None:
             return
-        children = self._children()
-        hook = self._amd = AmdHook(
-            amd,
-            self.call.session,
-            lambda: children.of(dial.winner.id) if dial.winner is not None else self.call.facts(),
-            self.verb.id,
-        )
-        LiveDetector(amd_params(amd), on_event=hook.tell).follow(dial)
+        children, session = self._children(), self.call.session
+
+        def facts() -> CallFacts:
+            return children.of(dial.winner.id) if dial.winner is not None else self.call.facts()
+
+        hook = self._amd = AmdHook(amd, session, facts, self.verb.id)
+        words = AmdWords.of(amd, session, hook, facts, self.verb.id)
+        if words is None:
+            LiveDetector(amd_params(amd), on_event=hook.tell).follow(dial)
+        else:
+            words.follow(dial)
+            LiveDetector(words.params, on_event=words.tell).follow(dial)
 
     # --- what the dial tells
 
