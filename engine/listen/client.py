@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 
 import aiohttp
 import structlog
@@ -24,10 +25,12 @@ _GOODBYE_S = 2.0
 class ListenClient:
     """One per process. Make it inside the running loop; `close` it after all streams have ended."""
 
-    __slots__ = ("_clock", "_closing", "_session", "_user_agent")
+    __slots__ = ("_clock", "_closing", "_session", "_tls", "_user_agent")
 
-    def __init__(self, *, user_agent: str = "dial-engine") -> None:
+    def __init__(self, *, user_agent: str = "dial-engine", tls: ssl.SSLContext | None = None) -> None:
+        """tls: whom to trust behind `wss://`; None: whom the system trusts."""
         self._user_agent = user_agent
+        self._tls = tls
         self._session: aiohttp.ClientSession | None = None
         self._clock = MediaClock()
         self._closing: set[asyncio.Task[None]] = set()
@@ -37,7 +40,8 @@ class ListenClient:
         """Made when it is first needed."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), headers={"User-Agent": self._user_agent}
+                connector=aiohttp.TCPConnector(limit=0, ssl=True if self._tls is None else self._tls),
+                headers={"User-Agent": self._user_agent},
             )
         return self._session
 

@@ -61,6 +61,8 @@ async def connect(session: aiohttp.ClientSession, options: ListenOptions) -> Soc
         raise ConnectionFailed(f"the server answered {error.status}", may_retry=may_retry) from error
     except TimeoutError as error:
         raise ConnectionFailed(f"no connection within {_CONNECT_S:g} s", may_retry=True) from error
+    except aiohttp.ClientConnectorCertificateError as error:
+        raise ConnectionFailed(_plain(error), may_retry=False) from error
     except (aiohttp.InvalidURL, ValueError) as error:
         raise ConnectionFailed("the URL cannot be used", may_retry=False) from error
     except (aiohttp.ClientError, OSError) as error:

@@ -1,4 +1,4 @@
-"""`listen` and `transcribe` in real calls: pjsua2 phones at both ends, a WebSocket server of another family."""
+"""`listen` and `transcribe` in real calls: pjsua2 phones at both ends, a foreign WebSocket server."""
 
 from __future__ import annotations
 

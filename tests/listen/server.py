@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -80,10 +81,10 @@ async def listen_server(
     *,
     subprotocols: Sequence[str] = ("audio.jambonz.org",),
     status: int | None = None,
-    port: int = 0,
     max_queue: int = 16,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[ListenServer]:
-    """status: refuse the handshake with it."""
+    """status: refuse the handshake with it. tls: serve wss://localhost."""
     made: list[ListenServer] = []
 
     def look(connection: ServerConnection, request: Request) -> Response | None:
@@ -93,13 +94,16 @@ async def listen_server(
     async with serve(
         lambda connection: made[0]._serve(connection),
         "127.0.0.1",
-        port,
+        0,
+        ssl=tls,
         subprotocols=[Subprotocol(name) for name in subprotocols],
         select_subprotocol=None if subprotocols else lambda _, __: None,
         process_request=look,
         max_queue=max_queue,
     ) as server:
         made.append(ListenServer(server))
+        if tls is not None:
+            made[0].url = f"wss://localhost:{made[0].port}/calls"
         yield made[0]
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import shutil
+import ssl
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -321,6 +325,40 @@ async def test_wh35_basic_authentication_from_the_options_or_the_url(
                 await server.connected(count)
         assert [request.headers["Authorization"] for request in server.requests] == [expected, expected]
         assert "@" not in server.requests[1].headers["Host"]
+
+
+def _certified(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's side with a certificate for localhost, and a client's side that trusts it."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost"
+    )
+    command += " -addext subjectAltName=DNS:localhost"
+    subprocess.run(
+        [*command.split(), "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True
+    )
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate, key)
+    return server, ssl.create_default_context(cafile=str(certificate))
+
+
+async def test_wh35_wss_is_spoken_and_a_certificate_nobody_vouches_for_is_refused(
+    plane: MediaPlane, client: ListenClient, tmp_path: Path
+) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    for_server, for_client = _certified(tmp_path)
+    trusting = ListenClient(tls=for_client)
+    async with listen_server(tls=for_server) as server, talker(plane, hz=1000) as caller:
+        assert server.url.startswith("wss://")
+        options = ListenOptions(url=server.url, retry=Retry(attempts=0))
+        async with running(client, options, caller) as run:
+            assert await run.end() is ListenEnd.UNREACHABLE
+            assert "certificate" in run.reports[0][1].lower()
+        async with running(trusting, options, caller):
+            await server.heard(30)
+    await trusting.close()
+    assert amplitude_at(server.pcm()[1600:], 1000) > 7000
 
 
 async def test_wh36_pause_sends_nothing_silence_sends_zeros_resume_goes_on_in_call_time(

@@ -34,8 +34,8 @@ from media.audio import Pcm
 
 __all__ = ["beside", "recognition_options", "run", "wanted"]
 
-_FLUSH_S = 1.0
-"""Of silence, when it is paused: ends the utterance that was being said."""
+_GAP_S = 0.5
+"""Without audio, after which it is made up for with silence."""
 _ENDPOINT_MS = 600
 
 
@@ -121,7 +121,17 @@ def _refuse_translation(verb: TranscribeVerb, session: Session) -> None:
 class _Ear:
     """One party of one executed `transcribe`."""
 
-    __slots__ = ("_flow", "_is_nested", "_media", "_recognition", "_session", "_verb", "channel")
+    __slots__ = (
+        "_flow",
+        "_heard_at",
+        "_is_nested",
+        "_media",
+        "_recognition",
+        "_session",
+        "_timer",
+        "_verb",
+        "channel",
+    )
 
     def __init__(
         self,
@@ -138,15 +148,14 @@ class _Ear:
         self._is_nested = is_nested
         self._flow = Flow.RESUME
         self._recognition: RecognitionSession | None = None
+        self._heard_at = 0.0
+        """Until when the recogniser has heard something."""
+        self._timer: asyncio.TimerHandle | None = None
         self.channel = channel
 
     def control(self, status: str) -> None:
         """Live control. Pause and silence are the same to a recogniser: nothing is said."""
-        flow = Flow(status)
-        if self._flow is Flow.RESUME and flow is not Flow.RESUME and self._recognition is not None:
-            rate = self._recognition.sample_rate_hz
-            self._recognition.push(np.zeros(round(_FLUSH_S * rate), np.int16))
-        self._flow = flow
+        self._flow = Flow(status)
 
     async def transcribe(self) -> None:
         """Until it is cancelled, or the last recogniser has failed."""
@@ -171,6 +180,8 @@ class _Ear:
             return str(error)
         recognition = self._recognition = await recogniser.open(attempt.options)
         self._media.add_tap(self._hear, sample_rate_hz=recognition.sample_rate_hz)
+        self._heard_at = asyncio.get_running_loop().time()
+        self._keep_time()
         try:
             async for event in recognition.events():
                 match event:
@@ -186,12 +197,27 @@ class _Ear:
             return f"{recogniser.vendor} has ended the recognition"
         finally:
             self._recognition = None
+            if self._timer is not None:
+                self._timer.cancel()
             self._media.remove_tap(self._hear)
             recognition.close()
 
     def _hear(self, pcm: Pcm) -> None:
         if self._recognition is not None and self._flow is Flow.RESUME:
+            self._heard_at = asyncio.get_running_loop().time()
             self._recognition.push(pcm)
+
+    def _keep_time(self) -> None:
+        """A party that is paused, held or gone quiet is silence: an utterance ends, a vendor is not kept
+        waiting."""
+        recognition, loop = self._recognition, asyncio.get_running_loop()
+        if recognition is None:
+            return
+        missing_s = loop.time() - self._heard_at
+        if missing_s >= _GAP_S:
+            self._heard_at += missing_s
+            recognition.push(np.zeros(round(missing_s * recognition.sample_rate_hz), np.int16))
+        self._timer = loop.call_later(_GAP_S, self._keep_time)
 
     def _tell(self, extra: dict[str, object]) -> None:
         """Results are told in order; nobody waits for an answer before listening on."""

@@ -188,13 +188,32 @@ async def test_live_control_pauses_and_resumes() -> None:
         words = await recogniser.session()
         await until(lambda: len(words.heard) > 10)
         call.session.control("transcribe", "pause")
-        assert not words.heard[-1].any()  # the end of what was being said
-        assert len(words.heard[-1]) == 16000
-        count, sent = len(words.heard), caller.far.sequence
-        await until(lambda: caller.far.sequence > sent + 10)
-        assert len(words.heard) == count
+        count, began = len(words.heard), asyncio.get_running_loop().time()
+        await until(lambda: len(words.heard) >= count + 2)
+        passed_s = asyncio.get_running_loop().time() - began
+        paused = np.concatenate(words.heard[count:])
+        assert not paused.any()  # silence in its place: what was being said ends
+        assert len(paused) / 16000 == pytest.approx(passed_s, abs=0.3)
         call.session.control("transcribe", "resume")
-        await until(lambda: len(words.heard) > count + 10)
+        await until(lambda: len(words.heard) > count + 20)
+        assert amplitude_at(np.concatenate(words.heard[-10:]), 1000, 16000) > 6000
+
+
+async def test_a_party_that_sends_nothing_because_it_is_held_is_silence() -> None:
+    recogniser = ScriptedRecogniser()
+    async with (
+        plane() as media,
+        talker(media, hz=1000) as caller,
+        stage(caller.stream, recognisers={"scripted": recogniser}) as call,
+    ):
+        call.start(_verb())
+        words = await recogniser.session()
+        await until(lambda: len(words.heard) > 10)
+        caller.stream.receive_offer(sdp(caller.far.port, direction="inactive"))
+        count = len(words.heard)
+        await until(lambda: len(words.heard) > count)
+        assert not words.heard[-1].any()
+        assert len(words.heard[-1]) >= 8000
 
 
 @pytest.mark.parametrize(("channel", "expected"), [(None, [1, 2]), (1, [1]), (2, [2])])
