@@ -95,14 +95,14 @@ class Bridge:
         self._choose()
 
     def heard(self, stream: MediaStream, pcm: Pcm, at: float) -> None:
-        media = stream.negotiated
-        if media is None:
+        media, other = stream.negotiated, self._other(stream)
+        if media is None or other.is_bypassed:
             return
         if stream.is_muted:
             pcm = silence(len(pcm))
         elif stream.gain_db:
             pcm = apply_gain(pcm, stream.gain_db)
-        self._other(stream).sender.feed(pcm, media.codec.sample_rate_hz, at)
+        other.sender.feed(pcm, media.codec.sample_rate_hz, at)
 
     def digit(self, stream: MediaStream, digit: DigitHeard) -> None:
         """Said again where its packets could not be passed on."""

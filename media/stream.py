@@ -224,7 +224,8 @@ class MediaStream:
     def is_bypassed(self) -> bool:
         """Our peer and another party send their media to each other: here nothing comes and nothing is sent.
 
-        Silence is no time-out then, nothing is kept alive, and digits are not said in RTP.
+        Silence is no time-out then, nothing is kept alive or passed on, and digits are not said in RTP: a
+        phone that hears from two addresses may choose the wrong one to send to.
         """
         return self._is_bypassed
 
@@ -232,6 +233,7 @@ class MediaStream:
     def is_bypassed(self, wanted: bool) -> None:
         self._is_bypassed = wanted
         self._silent_since = time.monotonic()
+        self._changed()
 
     @property
     def is_holding(self) -> bool:
@@ -272,7 +274,8 @@ class MediaStream:
         elif self._receiver is None:
             self._receiver = AudioReceiver(media)
         self._port.is_watched = self._receiver is not None or self._digit_pending
-        self._port.is_taken = is_speaking = self._is_speaking
+        is_speaking = self._is_speaking
+        self._port.is_taken = is_speaking or self._is_bypassed
         needs_clock = not self._closed and media is not None and (self._receiver is not None or is_speaking)
         if needs_clock != self._clock_running:
             self._clock_running = needs_clock

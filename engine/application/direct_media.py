@@ -24,11 +24,17 @@ import structlog
 from engine.legs.call_leg import CallLeg
 from engine.legs.exchange import PeerOffer
 from media import NegotiationFailed
+from media.audio import silence
+from media.player import PcmPlayer
 from media.sdp import SdpError, SessionDescription
 
 __all__ = ["DirectMedia"]
 
 log = structlog.get_logger(__name__)
+
+_RATE_HZ = 8000
+_GREETING_SAMPLES = 4 * _RATE_HZ // 10
+"""0.4 s: longer than a phone needs to believe in another address (pjmedia: 10 packets)."""
 
 _ROUNDS = 2
 """How often a party may answer from another address than it had before."""
@@ -93,12 +99,14 @@ class DirectMedia:
             if answer is None:
                 break
             moved.append(callee)
+            _bypass(callee)
             answered = await _offer(caller, answer)
             if answered is None:
                 break
             moved.append(caller)
+            _bypass(caller)
             if _address_of(answered) == _address_of(said):
-                self._set_direct(True)
+                self.is_direct = True
                 return True
             said = answered
         log.info("media stays anchored", caller=caller.id, callee=callee.id)
@@ -108,19 +116,19 @@ class DirectMedia:
     async def _come_back(self) -> bool:
         if not self.is_direct:
             return True
-        self._set_direct(False)
-        return await self._reanchor(self._caller, self._callee)
+        self.is_direct = False
+        return await self._reanchor(self._callee, self._caller)
 
     async def _reanchor(self, *legs: CallLeg) -> bool:
-        living = [leg for leg in legs if not leg.is_over]
-        came = await asyncio.gather(*[leg.reanchor() for leg in living])
-        return all(has_come or leg.is_over for has_come, leg in zip(came, living, strict=True))
+        """One after the other; the last one is silent meanwhile.
 
-    def _set_direct(self, wanted: bool) -> None:
-        self.is_direct = wanted
-        for leg in (self._caller, self._callee):
-            if leg.media is not None:
-                leg.media.is_bypassed = wanted
+        Phones send to where they hear from (symmetric RTP), whatever the description says: one that comes
+        back must not hear the other one directly any more, or the two would go on like that for ever.
+        """
+        living = [leg for leg in legs if not leg.is_over]
+        if len(living) > 1:
+            await living[-1].reanchor(silent=True)
+        return all([await _reanchor(leg) for leg in living])
 
     # -- OfferHandler -------------------------------------------------------------------------------
 
@@ -157,9 +165,11 @@ class DirectMedia:
         try:
             sdp = offer.sdp
             if self._anchors_on_hold and sdp is not None and not _listens(sdp):
-                self._set_direct(False)
+                self.is_direct = False
+                await other.reanchor(silent=True)  # so that the holder does not hear it directly
                 offer.answer_here()
-                await self._reanchor(other)
+                _speak_to(leg)
+                await _reanchor(other)
             elif sdp is None or sdp == leg.remote_sdp:
                 # Asked for an offer, or nothing new (a session refresh): the other party is left in peace.
                 offer.answer(_described(leg, other.remote_sdp, sdp))
@@ -180,6 +190,26 @@ class DirectMedia:
 
     def _other(self, leg: CallLeg) -> CallLeg:
         return self._callee if leg is self._caller else self._caller
+
+
+def _bypass(leg: CallLeg) -> None:
+    if leg.media is not None:
+        leg.media.is_bypassed = True
+
+
+async def _reanchor(leg: CallLeg) -> bool:
+    """False: the party is still there and refused."""
+    if not leg.is_over and await leg.reanchor():
+        _speak_to(leg)
+        return True
+    return leg.is_over
+
+
+def _speak_to(leg: CallLeg) -> None:
+    """Let a party that has come back hear where we are, should packets on their way have misled it."""
+    if leg.media is not None:
+        leg.media.is_bypassed = False
+        leg.media.play(PcmPlayer(silence(_GREETING_SAMPLES), _RATE_HZ))
 
 
 def _described(leg: CallLeg, sdp: bytes | None, offer: bytes | None = None) -> bytes:

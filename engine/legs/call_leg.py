@@ -290,12 +290,15 @@ class CallLeg:
             self._exchange = Exchange()
         return await self._exchange.run(self, sdp)
 
-    async def reanchor(self) -> bool:
-        """Have the peer send its media to this leg's stream again. False: refused, or the call is over."""
+    async def reanchor(self, *, silent: bool = False) -> bool:
+        """Have the peer send its media to this leg's stream again. False: refused, or the call is over.
+
+        `silent`: have it be silent meanwhile (hold); called again without it, that is over.
+        """
         stream = self._stream
         if stream is None or self._end_of_call is not None:
             return False
-        answer = await self.exchange(stream.create_offer())
+        answer = await self.exchange(stream.hold() if silent else stream.resume())
         if answer is None:
             stream.withdraw_offer()
             return False
