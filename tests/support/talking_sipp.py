@@ -17,14 +17,19 @@ __all__ = ["callee_that_says", "callee_that_says_before_the_answer"]
 _STREAM = '  <nop><action><exec rtp_stream="{sound},1,0"/></action></nop>\n'
 _AFTER_THE_ANSWER = '  <recv request="ACK"/>\n'
 _BEFORE_THE_ANSWER = "  <pause/>\n"
+_EVENTS = ("a=rtpmap:101 ", "a=fmtp:101 ")
 
 
-async def callee_that_says(sipp: SippBench, name: str, folder: Path, pcm: Pcm) -> Sipp:
+async def callee_that_says(
+    sipp: SippBench, name: str, folder: Path, pcm: Pcm, *, has_events: bool = True
+) -> Sipp:
     """Answers at once and says `pcm` (int16[n], 8 kHz) from the ACK on; waits to be hung up.
 
-    Behind the end of it no packets come any more.
+    Behind the end of it no packets come any more. `has_events`: it can do telephone-event.
     """
-    return await _callee(sipp, "callee_answers", name, folder, pcm, after=_AFTER_THE_ANSWER)
+    return await _callee(
+        sipp, "callee_answers", name, folder, pcm, after=_AFTER_THE_ANSWER, has_events=has_events
+    )
 
 
 async def callee_that_says_before_the_answer(
@@ -52,12 +57,16 @@ async def _callee(
     after: str = "",
     before: str = "",
     hold_ms: int = 0,
+    has_events: bool = True,
 ) -> Sipp:
     sound = folder / f"{name}.ulaw"
     sound.write_bytes(open_codec(PCMU).encode(pcm))
     text = (SCENARIOS / f"{scenario}.xml").read_text()
     place = after or before
     assert text.count(place) == 1, f"{scenario} has changed"
+    if not has_events:
+        text = "\n".join(line for line in text.split("\n") if not line.strip().startswith(_EVENTS))
+        text = text.replace(" RTP/AVP 0 101", " RTP/AVP 0")
     stream = _STREAM.format(sound=sound)
     text = text.replace(place, place + stream if after else stream + place)
     (folder / f"{name}.xml").write_text(text)
