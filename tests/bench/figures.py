@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from tests.bench.bench_application import ApplicationCost
 from tests.bench.rtp_phones import Heard, PhonesOrder
 from tests.bench.under_load import Order, Report
 from tests.support.sipp import Sipp, SippBench
@@ -267,9 +268,41 @@ async def measure_all(*, rounds: int = 3, tail_s: float = 40.0, burst_s: float =
         figures.append(Figure("memory per ringing leg", ringing, "KB", 40))
         bridged = await memory_per_bridged_call(calls=500, folder=folder / "bridged")
         figures.append(Figure("memory per bridged call", bridged, "KB", 150))
+        figures += await _application(rounds, tail_s, burst_s)
         figures += await _audio(burst_s / 3)
         figures += await _burst(burst_s, folder / "burst")
     return figures
+
+
+async def _application(rounds: int, tail_s: float, burst_s: float) -> list[Figure]:
+    """Calls created over REST that dial one target, with actionHook and status hooks."""
+    runs = [await _application_cost(100.0, 1000, tail_s) for _ in range(rounds)]
+    cpu_ms = statistics.median(run.cpu_ms for run in runs)
+    _say(f"  REST call with a dial and hooks: {', '.join(f'{run.cpu_ms:.3f}' for run in runs)} ms")
+    load = await _application_cost(150.0, int(150 * burst_s), 5.0)
+    _say(f"  150 such calls per second for {burst_s:g} s: {load}")
+    note = f"150/s for {burst_s:g} s"
+    return [
+        Figure(
+            "REST call, dial, actionHook, status hooks", cpu_ms, "ms CPU", 2.5, "two legs, 9 hooks, 100/s"
+        ),
+        Figure("failures of such calls", load.failures, f"of {load.count}", 0, note),
+        Figure("legs whose hooks came out of order", load.out_of_order, f"of {2 * load.count}", 0, note),
+        Figure("API response, 99th percentile", load.api_p99_ms, "ms", 50, note),
+        Figure("core used by such calls", 100 * load.core_share, "%", 100, note),
+    ]
+
+
+async def _application_cost(rate: float, count: int, tail_s: float) -> ApplicationCost:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.bench.bench_application", "--json"),
+        *("--rate", str(rate), "--count", str(count), "--tail", str(tail_s)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0, "the application under load failed"
+    return msgspec.json.decode(out, type=ApplicationCost)
 
 
 async def _held_cost(hold_s: float, tail_s: float, folder: Path) -> Report:
