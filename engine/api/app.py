@@ -7,6 +7,7 @@ from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 
 from engine.api.accounts import bodies as calls
 from engine.api.accounts.routes import account_routes
+from engine.api.answer import Answer
 from engine.api.dials import bodies as dials
 from engine.api.dials.book import DialBook
 from engine.api.dials.routes import dial_routes
@@ -72,6 +73,7 @@ def create_app(engine: DialEngine, services: ApiServices) -> ApiApp:
         exception_handlers={Exception: handle_exception},
         request_max_body_size=services.http.max_body_bytes,
         plugins=[FieldSchemas()],
+        response_class=Answer,
         logging_config=None,
     )
     gate = Gate(litestar, keys, max_body_bytes=services.http.max_body_bytes, public=PUBLIC)

@@ -17,9 +17,9 @@ import msgspec
 import structlog
 from litestar import Request
 from litestar.exceptions import HTTPException
-from litestar.response import Response
 from msgspec import Struct
 
+from engine.api.answer import Answer
 from engine.dial.request import InvalidRequest
 from engine.errors import Overloaded, Rejected
 
@@ -30,7 +30,6 @@ __all__ = [
     "Flaw",
     "Invalid",
     "Problem",
-    "Ready",
     "Rendered",
     "api_error",
     "handle_exception",
@@ -136,7 +135,7 @@ def api_error(error: Exception) -> ApiError | None:
             return None
 
 
-def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Answer[bytes]:
     """Litestar's exception handler for everything."""
     path = request.scope["path"]
     known = api_error(error)
@@ -144,7 +143,7 @@ def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Respo
         _log.error("request failed by a bug", method=request.scope["method"], exc_info=error)
         known = ApiError(500, "the engine made a mistake; its log tells more")
     rendered = render(path, known)
-    return Ready(
+    return Answer(
         rendered.body,
         media_type=rendered.media_type,
         status_code=rendered.status,
@@ -176,11 +175,3 @@ def _phrase(status: int) -> str:
 
 _PHRASES = {480: "Temporarily Unavailable"}
 """Statuses of SIP that the family's API uses over HTTP."""
-
-
-class Ready(Response[bytes]):
-    """A body that needs no further encoding, JSON unless it is said otherwise."""
-
-    def render(self, content: object, media_type: str, enc_hook: object = None) -> bytes:
-        assert isinstance(content, bytes)
-        return content

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from litestar import Router, get
-from litestar.response import Response
 from msgspec import Struct
 
 from engine.api.accounts.port import CallControl
+from engine.api.answer import Answer
 from engine.api.gate import Gate
 from engine.api.services import Check, DialEngine, Unhealthy
 
@@ -39,7 +39,7 @@ def health_routes(
         tags=["Health"],
         summary="Whether new calls are welcome: 200, or 503 with the reasons",
     )
-    def readyz() -> Response[Readiness]:
+    def readyz() -> Answer[Readiness]:
         found = {"dials": _refused(engine.dials.refusal)}
         if calls is not None:
             found["calls"] = _refused(calls.refusal)
@@ -48,7 +48,7 @@ def health_routes(
             ready=all(each is None for each in found.values()),
             checks={name: "ok" if each is None else each.reason for name, each in found.items()},
         )
-        return Response(readiness, status_code=200 if readiness.ready else 503)
+        return Answer(readiness, status_code=200 if readiness.ready else 503)
 
     @get("/metrics", media_type="text/plain; version=0.0.4", sync_to_thread=False, tags=["Health"])
     def metrics() -> str:

@@ -13,6 +13,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from engine.api.corked import CorkedTransport
+
 __all__ = ["LimitedProtocol", "limited"]
 
 _REFUSALS = {408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
@@ -41,7 +43,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._closing_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(CorkedTransport(transport, self.loop))
         self._due_at = self.loop.time() + self.head_timeout_s
 
     def data_received(self, data: bytes) -> None:

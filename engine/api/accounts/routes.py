@@ -9,12 +9,12 @@ from litestar import Request, Router, delete, get, post, put
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, PathParameter, QueryParameter
-from litestar.response import Response
 
 from engine.api.accounts.bodies import Created, NewCall, UpdateCall
 from engine.api.accounts.port import CallControl
+from engine.api.answer import Answer
 from engine.api.bodies import StrictJson
-from engine.api.errors import ApiError, FamilyError, Invalid, Ready
+from engine.api.errors import ApiError, FamilyError, Invalid
 from engine.api.services import DialEngine
 from engine.application.orders import Counts, NoSuchApplication, NoSuchCall, SipReply, WrongCallState
 from engine.config import AccountConfig
@@ -119,7 +119,7 @@ def account_routes(engine: DialEngine, calls: CallControl) -> Router:
         422: _error("The call has ended, or is in a state in which that is not possible"),
     }
 
-    async def update(account_sid: str, call_sid: str, data: UpdateCall, request: _Request) -> Response[Any]:
+    async def update(account_sid: str, call_sid: str, data: UpdateCall, request: _Request) -> Answer[Any]:
         account = _account(request, account_sid)
         try:
             reply = await calls.update(account.sid, call_sid, data.to_update())
@@ -127,7 +127,7 @@ def account_routes(engine: DialEngine, calls: CallControl) -> Router:
             raise await gone(account, call_sid) from error
         except WrongCallState as error:
             raise ApiError(422, str(error)) from error
-        return Ready(b"", status_code=202) if reply is None else Response(reply, status_code=200)
+        return Answer(None, status_code=202) if reply is None else Answer(reply, status_code=200)
 
     @put(
         "/Calls/{call_sid:str}",
@@ -139,7 +139,7 @@ def account_routes(engine: DialEngine, calls: CallControl) -> Router:
     )
     async def put_call(
         account_sid: _Sid, call_sid: _Sid, data: JSONBody[UpdateCall], request: _Request
-    ) -> Response[None]:
+    ) -> Answer[None]:
         """Works in every state, also while it rings."""
         return await update(account_sid, call_sid, data, request)
 
@@ -152,7 +152,7 @@ def account_routes(engine: DialEngine, calls: CallControl) -> Router:
     )
     async def post_call(
         account_sid: _Sid, call_sid: _Sid, data: JSONBody[UpdateCall], request: _Request
-    ) -> Response[None]:
+    ) -> Answer[None]:
         """The same: older clients of the family POST."""
         return await update(account_sid, call_sid, data, request)
 

@@ -10,15 +10,16 @@ from litestar import Request, Router, delete, get, post
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
-from litestar.response import File, Response
+from litestar.response import File
 from litestar.types import ASGIApp
 
 from amd import AmdParams
+from engine.api.answer import Answer
 from engine.api.bodies import StrictJson
 from engine.api.dials.bodies import AmdOptions, DialList, DialView, NewDial, ResultBody
 from engine.api.dials.book import DialBook, DialEntry
 from engine.api.dials.stream import EventStream, disconnected
-from engine.api.errors import ApiError, Invalid, Problem, Ready
+from engine.api.errors import ApiError, Invalid, Problem
 from engine.api.services import ApiServices, DialEngine
 from engine.api.visitors import Visitors
 from engine.config import AccountConfig
@@ -82,7 +83,7 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
                 description="Answer when the dial is over, with its result. The dial goes on without you."
             ),
         ] = False,
-    ) -> Response[DialView | ResultBody]:
+    ) -> Answer[DialView | ResultBody]:
         """201 when the INVITEs have been created. With `wait` the response is 200 and the result itself; if
         the server stops before that it is 503, with the dial's address in `Location`.
         """
@@ -91,7 +92,7 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
         if not wait:
             while not entry.has_begun:
                 await entry.changed()
-            return Response(entry.view(), status_code=201, headers=where)
+            return Answer(entry.view(), status_code=201, headers=where)
         place = visitors.place(request.auth.sid)
         with place:
             gone = asyncio.create_task(disconnected(request.receive), name=f"client of {entry.id}")
@@ -107,7 +108,7 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
             raise ApiError(
                 503, "the server stops; the dial goes on", retry_after_s=1, headers=tuple(where.items())
             )
-        return Response(entry.result_body(), status_code=200, headers=where)
+        return Answer(entry.result_body(), status_code=200, headers=where)
 
     @get(
         "/",
@@ -141,14 +142,14 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
         summary="One dial, in progress or finished",
         responses={400: _INVALID, 404: _UNKNOWN},
     )
-    async def get_dial(request: _Request, dial_id: _Id) -> Response[DialView] | Ready:
+    async def get_dial(request: _Request, dial_id: _Id) -> Answer[DialView] | Answer[bytes]:
         entry = find(request, dial_id)
         if entry is not None:
-            return Response(entry.view())
+            return Answer(entry.view())
         if services.archive is not None:
             kept = await services.archive.load(request.auth.sid, dial_id)
             if kept is not None:
-                return Ready(kept)
+                return Answer(kept)
         raise ApiError(404, "no such dial")
 
     @delete(
@@ -182,7 +183,7 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
         entry = need(request, dial_id)
         last = int(last_event_id) if last_event_id.isascii() and last_event_id.isdigit() else 0
         if entry.has_ended and not entry.events_after(last):
-            return Response(None, status_code=204).to_asgi_response(app=None, request=request)
+            return Answer(None, status_code=204).to_asgi_response(app=None, request=request)
         return EventStream(entry, last, services.limits, visitors.place(request.auth.sid))
 
     @get(
