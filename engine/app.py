@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from engine.agenda import Agenda
 from engine.config import Config, SipConfig
 from engine.dial.dial import Dial, Observer
 from engine.dial.manager import DialManager
@@ -110,7 +111,10 @@ class Engine:
             exits.push_async_callback(media.close)
             resolver = self._resolver()
             exits.push_async_callback(resolver.close)
-            endpoint = SipEndpoint(self._endpoint_config(), on_call=self._on_call, resolver=resolver)
+            agenda = Agenda(asyncio.get_running_loop())
+            endpoint = SipEndpoint(
+                self._endpoint_config(), on_call=self._on_call, resolver=resolver, agenda=agenda
+            )
             try:
                 await endpoint.start()
             except OSError as error:
@@ -123,6 +127,7 @@ class Engine:
                 status_map=self._status_map,
                 max_dials=self.config.limits.max_dials,
                 admit=self._numbering.check,
+                agenda=agenda,
             )
             await exits.enter_async_context(dials)
             self._endpoint, self._media, self._dials = endpoint, media, dials

@@ -1,5 +1,8 @@
 """The shell around a plan: one task, one inbox, one result.
 
+The task begins the dial, waits for its end and is what can be cancelled. The inbox is emptied in the turn of
+the event loop in which something was put into it, behind whatever posted it (see `engine.agenda`).
+
 Legs, the caller, timers, screening and the API post events; the plan says what to do; this file does it. It
 decides nothing by itself except what must hold even when a plan or a leg has a bug: every leg is let go, the
 caller's leg is handed back, and there is exactly one result.
@@ -16,6 +19,7 @@ from typing import TypeAlias
 
 import structlog
 
+from engine.agenda import Agenda
 from engine.dial.branch import BranchNotes
 from engine.dial.bridge import CallerAudio, SilentAudio
 from engine.dial.caller import CallerSide
@@ -97,6 +101,7 @@ class Dial:
 
     __slots__ = (
         "__weakref__",
+        "_agenda",
         "_branches",
         "_caller",
         "_connected_at",
@@ -106,9 +111,11 @@ class Dial:
         "_factory",
         "_hand_overs",
         "_inbox",
+        "_is_expected",
         "_is_joining",
         "_loop",
         "_observers",
+        "_over",
         "_parent",
         "_plan",
         "_plan_factory",
@@ -119,7 +126,6 @@ class Dial:
         "_started_at_utc",
         "_status_map",
         "_waiters",
-        "_wake",
         "_warnings",
         "_winner",
         "id",
@@ -137,8 +143,12 @@ class Dial:
         status_map: StatusMap | None = None,
         plan: PlanFactory = ring_all,
         dial_id: DialId | None = None,
+        agenda: Agenda | None = None,
     ) -> None:
-        """Raises InvalidRequest if the request asks for screening and there is none."""
+        """Raises InvalidRequest if the request asks for screening and there is none.
+
+        `agenda`: shared with those who post, so that an event is handled in the turn in which it came.
+        """
         if screening is None and request.needs_screening:
             raise InvalidRequest("confirm_hook", "this engine has no screening to run it")
         self.id = dial_id or new_dial_id()
@@ -153,7 +163,9 @@ class Dial:
         self._progress: CallerProgress | None = None
         self._branches: dict[CallSid, BranchNotes] = {}
         self._inbox: deque[DialEvent] = deque()
-        self._wake: asyncio.Future[None] | None = None
+        self._agenda = agenda
+        self._is_expected = True  # somebody will look into the inbox: `run`, or the agenda
+        self._over: asyncio.Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._deadlines: Deadlines | None = None
         self._winner: Leg | None = None
@@ -206,9 +218,9 @@ class Dial:
             self._inbox.appendleft(event)
         else:
             self._inbox.append(event)
-        wake = self._wake
-        if wake is not None and not wake.done():
-            wake.set_result(None)
+        if not self._is_expected and self._agenda is not None:
+            self._is_expected = True
+            self._agenda.add(self._work)
 
     def hang_up(self, cause: Cause = Cause.REQUESTED) -> None:
         """Ask the dial to end (DV-85). Returns at once; the result follows in the ordinary way."""
@@ -255,29 +267,45 @@ class Dial:
     async def run(self) -> DialResult:
         """Carry the dial from start to result. Called once; raises nothing but its own cancellation."""
         loop = self._loop = asyncio.get_running_loop()
-        inbox = self._inbox
+        agenda = self._agenda = self._agenda or Agenda(loop)
         self._started_at = loop.time()
         self._started_at_utc = time.time()
+        self._over = loop.create_future()
         try:
-            self._begin(loop)
-            while self._result is None:
-                while not inbox:
-                    self._wake = loop.create_future()
-                    await self._wake
-                self._handle(inbox.popleft())
+            agenda.run(self._work)
+            await self._over
         except asyncio.CancelledError:
             self._stop_now(loop.time())
-            raise
-        except Exception as error:  # noqa: BLE001  a bug of ours fails this dial and takes nothing else down
-            self._fail(error)
-        finally:
             self._let_go()
+            raise
         assert self._result is not None
         return self._result
 
-    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _work(self) -> None:
+        """Handle what is in the inbox, in order, until the result is there."""
+        inbox, over = self._inbox, self._over
+        assert over is not None
+        if over.cancelled():
+            return  # and so is the task: it is about to end the dial
+        try:
+            if self._plan is None:
+                self._begin()
+            while inbox and self._result is None:
+                self._handle(inbox.popleft())
+        except Exception as error:  # noqa: BLE001  a bug of ours fails this dial and takes nothing else down
+            self._fail(error)
+        self._is_expected = False
+        if self._result is not None:
+            try:
+                self._let_go()
+            finally:
+                if not over.done():  # an observer of ours may have cancelled the task
+                    over.set_result(None)
+
+    def _begin(self) -> None:
         caller, request = self._caller, self.request
-        self._deadlines = Deadlines(loop, self._on_deadline)
+        assert self._loop is not None
+        self._deadlines = Deadlines(self._loop, self._on_deadline)
         self._warnings = request.warnings
         if self._warnings:
             # Only the names of the fields: what is in them may say who somebody is.

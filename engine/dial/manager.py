@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
+from engine.agenda import Agenda
 from engine.dial.bridge import CallerAudio
 from engine.dial.dial import Dial, DialState, Observer
 from engine.dial.leg import Cause, ParentLeg
@@ -30,6 +31,7 @@ class DialManager:
 
     __slots__ = (
         "_admit",
+        "_agenda",
         "_audio",
         "_dials",
         "_group",
@@ -54,8 +56,9 @@ class DialManager:
         max_dials: int = 2000,
         retry_after_s: float = 1.0,
         admit: Callable[[DialRequest], None] | None = None,
+        agenda: Agenda | None = None,
     ) -> None:
-        """`admit` may refuse a request by raising Overloaded or InvalidRequest."""
+        """`admit` may refuse a request by raising Overloaded or InvalidRequest; `agenda`: see `Dial`."""
         self._legs = legs
         self._audio = audio
         self._screening = screening
@@ -63,6 +66,7 @@ class DialManager:
         self._max_dials = max_dials
         self._retry_after_s = retry_after_s
         self._admit = admit
+        self._agenda = agenda
         self._dials: dict[DialId, Dial] = {}
         self._observers: list[Callable[[Dial], Observer]] = []
         self._group: asyncio.TaskGroup | None = None
@@ -117,6 +121,7 @@ class DialManager:
             screening=screening or self._screening,
             status_map=self._status_map,
             dial_id=dial_id,
+            agenda=self._agenda,
         )
         if observer is not None:
             dial.observe(observer)

@@ -17,6 +17,7 @@ from typing import ParamSpec, Protocol, TypeAlias, cast
 import structlog
 from msgspec import structs
 
+from engine.agenda import Agenda
 from engine.ids import random_bytes
 from engine.sip.events import CallEvent, Ended, Failed, IncomingCall, RequestReceived, ResolveNeeded, SipEvent
 from engine.sip.session import Call
@@ -74,17 +75,20 @@ class SipEndpoint:
         on_call: Callable[[IncomingCall], None] | None = None,
         on_request: Callable[[RequestReceived], None] | None = None,
         resolver: Resolver | None = None,
+        agenda: Agenda | None = None,
     ) -> None:
         """`on_call` sets the call's owner and rings, answers or rejects it; without it calls get 480.
 
         `on_request` answers requests outside dialogs of the methods in `config.stack.passed_up`.
         A resolver that is passed in is shared: its maker closes it.
+        `agenda`: shared with the owners of calls: what they do about an event leaves in the same turn.
         """
         self.config = config
         self.counters = Counters()
         self._on_call = on_call
         self._on_request = on_request
         self._shared_resolver = resolver
+        self._shared_agenda = agenda
         self._tracers: tuple[Tracer, ...] = ()
         self._listeners: tuple[Listener, ...] = ()
         self._links: dict[tuple[Transport, Address], Link] = {}
@@ -95,12 +99,13 @@ class SipEndpoint:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._fired_at = -math.inf
-        self._touched: asyncio.Handle | None = None
+        self._is_touched = False
         self._is_pumping = False
         self._failures: list[tuple[Flow, OSError]] = []
         self._quiet: asyncio.Event | None = None  # set once stopping
         # Made by `start`, when there is a loop and the ports are known.
         self._loop: asyncio.AbstractEventLoop
+        self._agenda: Agenda
         self._stack: SipStack
         self._resolver: Resolver
 
@@ -118,6 +123,7 @@ class SipEndpoint:
     async def start(self) -> None:
         """Bind every listener. Raises OSError, naming the address, with nothing left open."""
         self._loop = asyncio.get_running_loop()
+        self._agenda = self._shared_agenda or Agenda(self._loop)
         opened = await open_links(self.config, self, self.counters)
         self._links = {(link.transport, link.bound): link for link, _ in opened}
         self._listeners = tuple(
@@ -157,10 +163,9 @@ class SipEndpoint:
         _log.info("sip stopped", **self.counters.as_dict())
 
     async def _close(self) -> None:
-        for handle in (self._timer, self._touched):
-            if handle is not None:
-                handle.cancel()
-        self._timer = self._touched = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._is_pumping = True  # nothing that still happens reaches the core
         tasks = tuple(self._resolving)
         for task in tasks:
@@ -186,8 +191,9 @@ class SipEndpoint:
 
     def touch(self) -> None:
         """After methods of call objects: what they put into the core leaves before the loop waits again."""
-        if self._touched is None and not self._is_pumping:
-            self._touched = self._loop.call_soon(self._pump)
+        if not self._is_touched and not self._is_pumping:
+            self._is_touched = True
+            self._agenda.add(self._pump)
 
     def add_tracer(self, tracer: Tracer) -> None:
         """Let `tracer` see every message from now on (SIP ladders, captures)."""
@@ -215,7 +221,7 @@ class SipEndpoint:
             self._report_bug(f"the SIP core failed on a message of {describe_flow(flow)}", error)
 
     def batch_ended(self) -> None:
-        self._pump()
+        self._agenda.run(self._pump)
 
     def flow_failed(self, flow: Flow, error: OSError) -> None:
         # Kept for the pump: a failure may come from a send in the middle of draining the core.
@@ -229,9 +235,7 @@ class SipEndpoint:
         if self._is_pumping:
             return
         self._is_pumping = True
-        if self._touched is not None:
-            self._touched.cancel()
-            self._touched = None
+        self._is_touched = False
         stack = self._stack
         try:
             while stack.has_output or self._failures:
@@ -289,7 +293,7 @@ class SipEndpoint:
         self._timer, self._timer_at = None, math.inf
         self._fired_at = now = self._loop.time()
         self._tell_core(self._stack.handle_timeout, now)
-        self._pump()
+        self._agenda.run(self._pump)
 
     def _tell_core(self, verb: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
         try:

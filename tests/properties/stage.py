@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 from structlog.testing import capture_logs
 
+from engine.agenda import Agenda
 from engine.config import RouteConfig, SourceConfig, TargetConfig
 from engine.dial.bridge import Joint, MediaAudio
 from engine.dial.dial import Dial, Happening, Observer
@@ -196,11 +197,13 @@ class Stage:
                 phones.append(await CalleePhone.at(wire, "192.0.2.20", port + 2, story.twin))
                 wire.forks[_FORK] = (host, "192.0.2.20")
             self.phones.append(phones)
+        agenda = Agenda(self._loop)
         endpoint = await wire.endpoint(
             _OURS,
             on_call=self._take,
             dns=WireDns(self._names(), delay_s=DNS_S),
             stack=StackConfig(listeners=(), session_expires_s=story.session_expires_s),
+            agenda=agenda,
         )
         media = MediaPlane(MediaConfig(rtp_timeout_s=None, rtcp=False))
         self.ours = LegServices(endpoint, media)
@@ -209,6 +212,7 @@ class Stage:
             legs=SipLegFactory(self.ours, router, lambda _: AudioCapabilities()),
             audio=MediaAudio(bridge=_bridge, ringback=_ringback, music=_music),
             screening=self.judge,
+            agenda=agenda,
         )
         self.dials.observe_all(self._watch)
         if story.caller is not None:

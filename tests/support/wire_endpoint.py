@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import structs
 
+from engine.agenda import Agenda
 from engine.sip.events import IncomingCall
 from engine.sip.stack import SipStack
 from engine.sip.types import Address, Flow, Listener, StackConfig, Transport
@@ -103,10 +104,11 @@ class LoopWire:
         on_call: Callable[[IncomingCall], None] | None = None,
         dns: WireDns | None = None,
         stack: StackConfig | None = None,
+        agenda: Agenda | None = None,
     ) -> WireEndpoint:
         """A started endpoint at UDP `host`:5060. `stack` without listeners."""
         self._seed += 1
-        made = WireEndpoint(self, host, self._seed, on_call=on_call, dns=dns, stack=stack)
+        made = WireEndpoint(self, host, self._seed, on_call=on_call, dns=dns, stack=stack, agenda=agenda)
         await made.start()
         self.endpoints[host] = made
         return made
@@ -176,6 +178,7 @@ class WireEndpoint(SipEndpoint):
         on_call: Callable[[IncomingCall], None] | None = None,
         dns: WireDns | None = None,
         stack: StackConfig | None = None,
+        agenda: Agenda | None = None,
     ) -> None:
         config = EndpointConfig(
             listen=(ListenOn(host=host, port=_PORT, transports=(Transport.UDP,)),),
@@ -188,7 +191,7 @@ class WireEndpoint(SipEndpoint):
             families=("A",),
             rng=random.Random(seed),
         )
-        super().__init__(config, on_call=on_call, resolver=resolver)
+        super().__init__(config, on_call=on_call, resolver=resolver, agenda=agenda)
         self.host = host
         self._wire = wire
         self._entropy = random.Random(seed).randbytes
@@ -201,6 +204,7 @@ class WireEndpoint(SipEndpoint):
     async def start(self) -> None:
         """In place of opening sockets."""
         self._loop = asyncio.get_running_loop()
+        self._agenda = self._shared_agenda or Agenda(self._loop)
         link = _WireLink(self._wire, self, Address(self.host, _PORT))
         self._links = {(link.transport, link.bound): link}
         self._listeners = (Listener(link.transport, link.bound, link.bound),)
