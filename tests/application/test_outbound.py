@@ -8,6 +8,7 @@ import pytest
 
 from engine.application.document import parse_document
 from engine.application.orders import CallOrder, CallUpdate, NoSuchApplication
+from engine.application.schema.dial import Amd, AmdTimers
 from engine.config import AccountConfig
 from engine.dial.request import InvalidRequest, Target
 from engine.hooks import Hook
@@ -191,3 +192,20 @@ async def test_calls_are_listed_counted_and_found_by_their_account_only() -> Non
         assert list(stage.calls.list(other)) == []
         stage.refuse(0, leg, 486)
         await stage.quiet()
+
+
+async def test_amd_of_a_created_call_begins_with_the_answer_and_its_verbs_replace_the_document() -> None:
+    async with on_stage() as stage:
+        stage.app.on("/call", [{"verb": "pause", "length": 30}])
+        stage.app.on("/amd", [{"verb": "hangup", "headers": {"X-By": "amd"}}])
+        amd = Amd(action_hook=Hook("/amd"), timers=AmdTimers(no_speech_timeout_ms=300))
+        created = await stage.calls.create(_order(stage, amd=amd))
+        await stage.answers()
+        told = (await stage.app.request("/amd")).payload
+        assert (told["event"], told["type"]) == ("silence", "amd_no_speech_detected")
+        assert told["call_sid"] == created.sid
+        bye = (await stage.callees[0].until(Ended)).request
+        assert bye is not None
+        assert bye.headers.get("X-By") == "amd"
+        await stage.quiet()
+        assert stage.kept.calls[created.sid].amd == "silence"
