@@ -19,6 +19,8 @@ __all__ = ["MOST_QUEUED", "Playback"]
 
 MOST_QUEUED = 10
 """Clips waiting behind the one that is played (WH-34)."""
+_MOST_CLIP_SAMPLES = 16 * 1024 * 1024
+"""In all clips together, 32 MB: five minutes and a half at 48 kHz, half an hour at 8 kHz."""
 _MOST_STREAMED_S = 120.0
 """Of binary audio waiting to be played; a server may send a whole sentence at once."""
 _PATIENCE_READS = 8
@@ -120,8 +122,10 @@ class Playback:
         self._queue.append(_Playing(clip, self.sample_rate_hz))
 
     def enqueue(self, clip: Clip) -> bool:
-        """After everything else; False if too many clips are waiting already."""
-        if sum(isinstance(item, _Playing) for item in self._queue) > MOST_QUEUED:
+        """After everything else; False if too many clips, or too much audio, are waiting already."""
+        clips = [item.clip for item in self._queue if isinstance(item, _Playing)]
+        samples = sum(len(queued.pcm) for queued in clips) + len(clip.pcm)
+        if len(clips) > MOST_QUEUED or samples > _MOST_CLIP_SAMPLES:
             return False
         self._queue.append(_Playing(clip, self.sample_rate_hz))
         return True

@@ -99,4 +99,4 @@ class ListenProtocol:
         if not data.queue_play:
             self.playback.play(clip)
         elif not self.playback.enqueue(clip):
-            self._problem(f"playAudio is left out: {MOST_QUEUED} are waiting already")
+            self._problem(f"playAudio is left out: at most {MOST_QUEUED} clips and 32 MB of audio may wait")

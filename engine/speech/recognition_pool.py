@@ -54,6 +54,7 @@ class WorkerPool:
         "_closed",
         "_last_id",
         "_most",
+        "_most_waiting_s",
         "_pids",
         "_runners",
         "_thinking",
@@ -63,8 +64,10 @@ class WorkerPool:
         "heard_s",
     )
 
-    def __init__(self, workers: int = 1) -> None:
+    def __init__(self, workers: int = 1, *, most_waiting_s: float = _MOST_WAITING_S) -> None:
+        """most_waiting_s: seconds of audio that may wait for each worker."""
         self._most = max(1, workers)
+        self._most_waiting_s = most_waiting_s * self._most
         self._runners: set[asyncio.Task[None]] = set()
         self._waiting: deque[_Job] = deque()
         self._wake = asyncio.Condition()
@@ -123,7 +126,7 @@ class WorkerPool:
 
     def _make_room(self) -> None:
         waiting_s = sum(job.seconds for job in self._waiting)
-        while waiting_s > _MOST_WAITING_S * self._most and len(self._waiting) > 1:
+        while waiting_s > self._most_waiting_s and len(self._waiting) > 1:
             partial = next((job for job in self._waiting if job.is_partial), None)
             oldest = partial or self._waiting[0]
             self._waiting.remove(oldest)

@@ -115,6 +115,9 @@ class Talker:
         self.far = far
         self.hz = 0.0
         self.is_sending = True
+        """False: it falls silent and sends nothing."""
+        self.is_lossy = False
+        """True: it sends, and nothing arrives."""
         self._encoder = open_codec(PCMU)
         self._decoder = open_codec(PCMU)
         self._heard: list[bytes] = []
@@ -146,7 +149,10 @@ class Talker:
                 hz, wave = self.hz, tone(self.hz, seconds=1.0) if self.hz else np.zeros(8000, np.int16)
             piece = wave[self._at : self._at + 160]
             self._at = (self._at + 160) % 8000
-            if self.is_sending:
+            if self.is_lossy:
+                self.far.sequence = self.far.sequence + 1 & 0xFFFF
+                self.far.timestamp = self.far.timestamp + 160 & 0xFFFFFFFF
+            elif self.is_sending:
                 self.far.send(self.stream.port, self._encoder.encode(piece))
             else:
                 # Nothing is sent, time passes: numbers do not jump, timestamps do (RFC 3551 §4.1).

@@ -100,6 +100,13 @@ def test_wh34_ten_wait_behind_the_one_that_is_played_and_the_next_is_refused() -
     assert [told["data"]["id"] for told in ear.told] == [*range(MOST_QUEUED + 1), 11]
 
 
+def test_what_waits_is_bounded_in_memory_too() -> None:
+    ear = Ear()
+    long = np.zeros(7 * 1024 * 1024, np.int16)
+    taken = [ear.playback.enqueue(Clip(long, 48000, n)) for n in range(3)]
+    assert taken == [True, True, False]
+
+
 def test_wh34_kill_tells_the_end_of_what_was_heard_only() -> None:
     ear = Ear()
     ear.playback.play(Clip(tone(700, seconds=1), 8000, "heard"))

@@ -150,6 +150,24 @@ async def test_wh32_stream_time_is_call_time_over_lost_packets_and_pauses(
     assert amplitude_at(pcm[160 * (resumed_from + 12) : 160 * (resumed_from + 22)], 1000) > 6000
 
 
+async def test_wh32_what_is_said_after_lost_packets_is_where_it_belongs(
+    plane: MediaPlane, client: ListenClient
+) -> None:
+    async with listen_server() as server, call(plane, client, server=server, hz=600) as (_, caller):
+        await server.heard(40)
+        caller.is_lossy = True
+        lost_from = caller.far.sequence
+        await until(lambda: caller.far.sequence >= lost_from + 30)
+        lost = caller.far.sequence - lost_from
+        caller.is_lossy, caller.hz = False, 1700.0
+        await server.heard(len(server.frames) + 40)
+    windows = server.pcm()[: len(server.frames) // 2 * 320].reshape(-1, 320)
+    before = [n for n, window in enumerate(windows) if amplitude_at(window, 600) > 6000]
+    after = [n for n, window in enumerate(windows) if amplitude_at(window, 1700) > 6000]
+    assert (after[0] - before[-1]) * 2 == pytest.approx(lost, abs=6)  # in packets
+    assert len(after) >= 15
+
+
 async def test_wh32_a_caller_who_never_sends_is_silence_at_the_same_pace(
     plane: MediaPlane, client: ListenClient
 ) -> None:
