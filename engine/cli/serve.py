@@ -49,6 +49,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 async def _serve(arguments: argparse.Namespace) -> int:
     from engine.app import Engine
+    from engine.cli.printer import Printer
     from engine.collector import tune_gc
     from engine.dial.dial import Dial, Happening, Observer
     from engine.dial.result import DialResult
@@ -63,6 +64,7 @@ async def _serve(arguments: argparse.Namespace) -> int:
     loop = asyncio.get_running_loop()
     await engine.start()
     tune_gc()
+    printer = Printer(sys.stdout.fileno())
     asked = asyncio.Event()
     asked_again = asyncio.Event()
 
@@ -72,7 +74,7 @@ async def _serve(arguments: argparse.Namespace) -> int:
     def report(_dial: Dial) -> Observer:
         def observe(happening: Happening) -> None:
             if isinstance(happening, DialResult):
-                print(json.dumps({"dial": happening.dial_id, **happening.to_dict()}), flush=True)
+                printer.print(json.dumps({"dial": happening.dial_id, **happening.to_dict()}))
 
         return observe
 
@@ -92,10 +94,12 @@ async def _serve(arguments: argparse.Namespace) -> int:
             print(json.dumps(ready), flush=True)
         else:
             print(f"ready: {', '.join([*addresses, http] if http else addresses)}", flush=True)
-        await asked.wait()
-        if engine.calls_in_progress:
-            print(f"draining: {engine.calls_in_progress} calls in progress", file=sys.stderr, flush=True)
-        await _first(engine.drain(config.limits.drain_s), asked_again)
+        with printer:
+            await asked.wait()
+            if engine.calls_in_progress:
+                print(f"draining: {engine.calls_in_progress} calls in progress", file=sys.stderr, flush=True)
+            await _first(engine.drain(config.limits.drain_s), asked_again)
+            await engine.stop()  # here already, so that the dials it ends are printed, too
     finally:
         await engine.stop()
     return OK
