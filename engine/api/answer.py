@@ -45,18 +45,16 @@ class Answer(Response[T]):
     ) -> ASGIResponse:
         """Ready to be sent. Cookies, background tasks and HEAD are not for us."""
         content: object = self.content
-        body = (
-            b""
-            if content is None
-            else content
-            if isinstance(content, bytes)
-            else content.encode()
-            if isinstance(content, str)
-            else _json.encode(content)
-        )
+        kind = self.media_type  # what Litestar infers from annotations is for str only
+        if content is None:
+            body = b""
+        elif isinstance(content, str):
+            body, kind = content.encode(), kind or media_type
+        else:
+            body = content if isinstance(content, bytes) else _json.encode(content)
         lines = [(b"content-length", b"%d" % len(body))]
         if content is not None:
-            lines.append((b"content-type", _media_type(self.media_type or media_type)))
+            lines.append((b"content-type", _media_type(kind)))
         for name, value in self.headers.items():
             lines.append((name.lower().encode(), value.encode("latin-1", "replace")))
         status = self.status_code or status_code or 200

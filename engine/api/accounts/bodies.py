@@ -53,8 +53,8 @@ class NewCall(_Body, frozen=True):
     """An application of the account. This, `call_hook` or `app_json` is needed."""
     call_hook: HookField | None = None
     """Asked for the document when the callee has answered. Needs `call_status_hook`."""
-    app_json: str | None = None
-    """JSON text of the document itself; no call hook is needed."""
+    app_json: str | list[Any] | None = None
+    """The document itself, as JSON text or as it is; no call hook is needed."""
     call_status_hook: HookField | None = None
     """Told of every change of the call."""
     answer_on_bridge: bool | None = field(name="answerOnBridge", default=None)
@@ -223,9 +223,9 @@ def _absolute(hook: Hook | None, name: str, schemes: tuple[str, ...] = _TOLD) ->
     return hook
 
 
-def _document(text: str) -> tuple[Verb, ...]:
+def _document(given: str | list[Any]) -> tuple[Verb, ...]:
     try:
-        return decode_document(text)
+        return decode_document(given) if isinstance(given, str) else parse_document(given)
     except DocumentError as fault:
         raise Invalid("app_json", str(fault)) from fault
 
