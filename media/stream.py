@@ -95,6 +95,7 @@ class MediaStream:
         "_transport",
         "joint",
         "label",
+        "usage_changed",
     )
 
     def __init__(self, plane: MediaPlane, capabilities: AudioCapabilities, label: str = "") -> None:
@@ -102,6 +103,8 @@ class MediaStream:
         self.label = label
         self.joint: Joint | None = None
         """The open bridge this stream is in. Set by the bridge."""
+        self.usage_changed: Callable[[], None] | None = None
+        """Called whenever `is_in_use` may have become another."""
         self._plane = plane
         self._transport: PacketTransport = UdpTransport(plane.ports, plane.poller)
         self._negotiator = Negotiator(
@@ -162,10 +165,6 @@ class MediaStream:
             if self._agreed is not None:
                 sender.configure(self._agreed)
         return sender
-
-    @property
-    def _is_speaking(self) -> bool:
-        return self._sender is not None and self._sender.is_busy
 
     @property
     def negotiated(self) -> NegotiatedMedia | None:
@@ -236,6 +235,17 @@ class MediaStream:
         self._changed()
 
     @property
+    def is_in_use(self) -> bool:
+        """Audio of this peer is wanted here, or it is given some: tap, source, gain, mute, track."""
+        is_changed = self._gain_db != 0.0 or self._is_muted or self.has_overlays
+        return is_changed or bool(self._listeners) or self.is_speaking
+
+    @property
+    def is_speaking(self) -> bool:
+        """Something of our own is being said."""
+        return self._sender is not None and self._sender.is_busy
+
+    @property
     def is_holding(self) -> bool:
         """We asked the peer to be silent."""
         return not self._negotiator.direction.receives
@@ -274,7 +284,7 @@ class MediaStream:
         elif self._receiver is None:
             self._receiver = AudioReceiver(media)
         self._port.is_watched = self._receiver is not None or self._digit_pending
-        is_speaking = self._is_speaking
+        is_speaking = self.is_speaking
         self._port.is_taken = is_speaking or self._is_bypassed
         needs_clock = not self._closed and media is not None and (self._receiver is not None or is_speaking)
         if needs_clock != self._clock_running:
@@ -283,6 +293,8 @@ class MediaStream:
                 self._plane.clock.add(self._tick)
             else:
                 self._plane.clock.remove(self._tick)
+        if self.usage_changed is not None:
+            self.usage_changed()
 
     # -- saying -----------------------------------------------------------------------------------------
 
@@ -391,6 +403,8 @@ class MediaStream:
 
     def _crossing_changed(self) -> None:
         """How audio crosses the bridge has to be chosen anew."""
+        if self.usage_changed is not None:
+            self.usage_changed()
         if self.joint is not None:
             self.joint.renegotiated(self)
 
@@ -491,7 +505,7 @@ class MediaStream:
                     self._emit(DtmfReceived(digit.digit, round(digit.duration_ms), DtmfMethod.IN_BAND, at))
             if self._bridge_decodes and self.joint is not None:
                 self.joint.heard(self, pcm, at)
-        if self._is_speaking and not self._say(at):
+        if self.is_speaking and not self._say(at):
             self._changed()
 
     def _say(self, at: float) -> bool:
@@ -575,3 +589,4 @@ class MediaStream:
         self._port.close()
         self._plane.forget(self)
         self._handlers.clear()
+        self.usage_changed = None

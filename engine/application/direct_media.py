@@ -9,6 +9,9 @@ understands an INVITE without offer in mid-call). If a party refuses, the other 
         hold, if we    ▼  │ resume
         play then    anchored for the hold
 
+It comes back by itself while somebody taps a party or plays to it (listen, whisper, a recording), and a hold
+or a feature that is there at the beginning keeps it here until it is over.
+
 While the media is direct an offer of either party (hold, another codec, another address) is relayed to the
 other (DV-83); with `anchors_on_hold` a hold is answered here, so that the other party can be played to.
 """
@@ -52,7 +55,16 @@ class DirectMedia:
     The bridge between the legs stays open meanwhile: nothing comes that it could carry.
     """
 
-    __slots__ = ("_anchors_on_hold", "_callee", "_caller", "_is_wanted", "_tasks", "_turn", "is_direct")
+    __slots__ = (
+        "_anchors_on_hold",
+        "_callee",
+        "_caller",
+        "_is_following",
+        "_is_wanted",
+        "_tasks",
+        "_turn",
+        "is_direct",
+    )
 
     def __init__(self, caller: CallLeg, callee: CallLeg, *, anchors_on_hold: bool = False) -> None:
         """Takes over the answering of both parties' later offers, until `close`."""
@@ -64,10 +76,17 @@ class DirectMedia:
         self._turn = asyncio.Lock()
         self.is_direct = False
         """Media does not pass us."""
+        self._is_following = False
+        """A task will look whether the media is where it should be."""
         caller.offer_handler = callee.offer_handler = self
+        for leg in (caller, callee):
+            if leg.media is not None:
+                leg.media.usage_changed = self._on_usage
 
     async def go(self) -> bool:
-        """Lead the media past us. False: somebody refused or holds, and everything is as it was."""
+        """Lead the media past us. False: everything is as it was, because somebody refused; or because a
+        party holds or something here is in use, and then it goes by itself when that is over.
+        """
         async with self._turn:
             self._is_wanted = True
             return self.is_direct or await self._go()
@@ -83,6 +102,8 @@ class DirectMedia:
         for leg in (self._caller, self._callee):
             if leg.offer_handler is self:
                 leg.offer_handler = None
+            if leg.media is not None and leg.media.usage_changed == self._on_usage:
+                leg.media.usage_changed = None
         for task in self._tasks:
             task.cancel()
 
@@ -90,7 +111,7 @@ class DirectMedia:
 
     async def _go(self) -> bool:
         caller, callee = self._caller, self._callee
-        if caller.is_held or callee.is_held or caller.is_over or callee.is_over:
+        if caller.is_held or callee.is_held or caller.is_over or callee.is_over or self._is_in_use:
             return False
         said = caller.remote_sdp
         moved: list[CallLeg] = []
@@ -110,6 +131,7 @@ class DirectMedia:
                 return True
             said = answered
         log.info("media stays anchored", caller=caller.id, callee=callee.id)
+        self._is_wanted = False  # who refuses once is not asked again by itself
         await self._reanchor(*dict.fromkeys(moved))
         return False
 
@@ -129,6 +151,26 @@ class DirectMedia:
         if len(living) > 1:
             await living[-1].reanchor(silent=True)
         return all([await _reanchor(leg) for leg in living])
+
+    # -- features that need the media ---------------------------------------------------------------
+
+    @property
+    def _is_in_use(self) -> bool:
+        legs = (self._caller, self._callee)
+        return any(leg.media is not None and leg.media.is_in_use for leg in legs)
+
+    def _on_usage(self) -> None:
+        if self._is_wanted and not self._is_following and self._is_in_use is self.is_direct:
+            self._is_following = True
+            self._start(self._follow(), "use")
+
+    async def _follow(self) -> None:
+        async with self._turn:
+            self._is_following = False
+            if self.is_direct and self._is_in_use:
+                await self._come_back()
+            elif self._is_wanted and not self.is_direct and not self._is_in_use:
+                await self._go()
 
     # -- OfferHandler -------------------------------------------------------------------------------
 
@@ -207,8 +249,10 @@ async def _reanchor(leg: CallLeg) -> bool:
 
 def _speak_to(leg: CallLeg) -> None:
     """Let a party that has come back hear where we are, should packets on their way have misled it."""
-    if leg.media is not None:
-        leg.media.is_bypassed = False
+    if leg.media is None:
+        return
+    leg.media.is_bypassed = False
+    if not leg.media.is_speaking:
         leg.media.play(PcmPlayer(silence(_GREETING_SAMPLES), _RATE_HZ))
 
 

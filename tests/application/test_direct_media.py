@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
 import pytest
 
 from engine.application.direct_media import DirectMedia
@@ -12,8 +13,11 @@ from engine.legs.notes import LegGone, PeerHeld
 from engine.sip.events import AnswerReceived, OfferRejected
 from engine.sip.types import Body
 from media import MediaConfig
+from media.audio import Pcm
+from media.player import PcmPlayer
 from tests.legs.support import Inbox
 from tests.legs.talking import Talk, TalkingPhone, talking
+from tests.media.signals import tone
 
 
 def _are_direct(talk: Talk) -> bool:
@@ -223,3 +227,68 @@ async def test_digits_go_by_info_while_the_media_is_direct() -> None:
         assert after is not None
         assert after.packets_sent == sent.packets_sent
         direct.close()
+
+
+async def test_a_tap_brings_the_media_back_for_as_long_as_it_listens() -> None:
+    async with talking() as talk:
+        direct = DirectMedia(talk.caller, talk.callee)
+        await direct.go()
+        heard = Inbox()
+        levels: list[int] = []
+
+        def tap(pcm: Pcm) -> None:
+            levels.append(int(np.abs(pcm).max()))
+
+        assert talk.callee.media is not None
+        talk.callee.media.add_tap(tap)
+        await heard.settled_elsewhere(lambda: not direct.is_direct and _are_anchored(talk))
+        await heard.settled_elsewhere(lambda: max(levels, default=0) > 1000)
+        await talk.both_hear()
+        talk.callee.media.remove_tap(tap)
+        await heard.settled_elsewhere(lambda: direct.is_direct)
+        assert _are_direct(talk)
+        await talk.both_hear()
+        direct.close()
+
+
+async def test_what_is_played_to_one_party_is_heard_and_the_media_goes_again() -> None:
+    async with talking() as talk:
+        direct = DirectMedia(talk.caller, talk.callee)
+        await direct.go()
+        assert talk.caller.media is not None
+        talk.caller.media.play(PcmPlayer(tone(1800.0, seconds=1.0), 8000))
+        await talk.alice.hears(1800.0)
+        await talk.alice.settled_elsewhere(lambda: direct.is_direct and _are_direct(talk))
+        await talk.both_hear()
+        direct.close()
+
+
+async def test_media_that_something_here_needs_goes_when_it_is_not_needed_any_more() -> None:
+    async with talking() as talk:
+        assert talk.callee.media is not None
+        talk.callee.boost(6.0)
+        direct = DirectMedia(talk.caller, talk.callee)
+        assert not await direct.go()
+        assert talk.bob.offers == []
+        talk.callee.boost(0.0)
+        await talk.bob.settled_elsewhere(lambda: direct.is_direct)
+        await talk.both_hear()
+        assert await direct.come_back()
+        talk.callee.boost(6.0)
+        talk.callee.boost(0.0)
+        await asyncio.sleep(0.7)
+        assert _are_anchored(talk), "who wanted it back has it back"
+        direct.close()
+
+
+async def test_a_party_that_refused_is_not_asked_again_and_again() -> None:
+    async with talking() as talk:
+        talk.alice.refuses = 488
+        direct = DirectMedia(talk.caller, talk.callee)
+        assert not await direct.go()
+        asked = len(talk.alice.offers)
+        await asyncio.sleep(0.7)
+        assert len(talk.alice.offers) == asked
+        direct.close()
+        assert talk.caller.media is not None
+        assert talk.caller.media.usage_changed is None
