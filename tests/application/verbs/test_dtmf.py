@@ -5,8 +5,13 @@ import itertools
 
 import pytest
 
+from engine.legs.services import dtmf_of
+from engine.sip.events import Ended, InfoReceived
 from media.dtmf import DtmfReceiver
+from tests.application.stage import NUMBER
+from tests.application.stage import on_stage as on_sip_stage
 from tests.application.verbs.sounding import Stage, on_stage
+from tests.legs.support import sdp
 from tests.support.virtual_time import in_virtual_time
 
 
@@ -58,3 +63,18 @@ async def test_hanging_up_leaves_the_other_digits_unsent() -> None:
         stage.hang_up()
         await running
         assert [digit for _, digit, _ in stage.party.keyed] == ["1", "2"]
+
+
+async def test_a_party_without_telephone_event_gets_one_info_per_digit_in_order() -> None:
+    async with on_sip_stage() as stage:
+        # INFO goes out once the caller has acknowledged the answer.
+        document = [{"verb": "answer"}, {"verb": "pause", "length": 0.3}]
+        stage.app.on("/call", [*document, {"verb": "dtmf", "dtmf": "15#A", "duration": 100}])
+        bound = stage.services.endpoint.listeners[0].bound
+        stage.caller.call(f"sip:{NUMBER}@{bound.host}:{bound.port}", sdp(40000, event=False))
+        await stage.caller.until(Ended)
+        infos = [event for event in stage.caller.events if isinstance(event, InfoReceived)]
+        assert [dtmf_of(info.body) for info in infos] == [("1", 100), ("5", 100), ("#", 100), ("A", 100)]
+        for earlier, later in itertools.pairwise(infos):
+            assert later.at - earlier.at > 0.1
+        await stage.quiet()
