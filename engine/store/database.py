@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import suppress
 from pathlib import Path
 from zlib import crc32
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from engine.store.schema import StoreError
@@ -97,9 +96,7 @@ class Database:
         return connection
 
     def close(self) -> None:
-        """Let it go."""
-        with suppress(OperationalError):  # a server that is gone needs no goodbye
-            self.readers.dispose()
+        """Let others have it."""
         if self._guard is not None:
             os.close(self._guard)
             self._guard = None

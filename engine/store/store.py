@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -19,6 +18,7 @@ from engine.ids import random_bytes
 from engine.store import queries
 from engine.store.buffer import Buffer
 from engine.store.database import Database
+from engine.store.reader import Reader
 from engine.store.rows import AlertRow, CallQuery, CallRow, Delivery, LegRow, StoreHealth
 from engine.store.schema import StoreError
 from engine.store.writer import Writer
@@ -33,6 +33,7 @@ _MAX_RECORDS = 50_000
 """That wait for a database that is away; more, and the oldest are given up."""
 _SETTLED_WITHIN_S = 0.25
 """How long the first hook of a call waits for a slow disk."""
+_READ_WITHIN_S = 10.0
 _FLUSH_WITHIN_S = 5.0
 
 
@@ -52,7 +53,7 @@ class Store:
         self._buffer = Buffer(max_records)
         self._handover_s = handover_s
         self._writer: Writer | None = None
-        self._reader: ThreadPoolExecutor | None = None
+        self._reader: Reader | None = None
         self._left: asyncio.Future[list[Delivery]] | None = None
 
     async def start(self) -> None:
@@ -61,7 +62,7 @@ class Store:
         loop = asyncio.get_running_loop()
         tried: asyncio.Future[None] = loop.create_future()
         self._left = loop.create_future()
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="store reader")
+        self._reader = Reader(self._database.readers.dispose)
         self._writer = Writer(
             self._database,
             self._buffer,
@@ -94,7 +95,8 @@ class Store:
         if len(self._buffer):
             log.error("store closed before everything was written", rows=len(self._buffer))
         if self._reader is not None:
-            self._reader.shutdown(wait=has_ended, cancel_futures=True)
+            await asyncio.to_thread(self._reader.stop, 1.0 if has_ended else 0.0)
+            self._reader = None
         if self._left is not None and not self._left.done():
             self._left.cancel()
         self._database.close()
@@ -197,8 +199,8 @@ class Store:
         if self._reader is None:
             raise StoreError("the store is not open")
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._reader, query)
-        except SQLAlchemyError as error:
+            return await self._reader.run(query, _READ_WITHIN_S)
+        except (SQLAlchemyError, TimeoutError) as error:
             raise StoreError(f"the database does not answer ({type(error).__name__})") from None
 
     @property
@@ -207,11 +209,12 @@ class Store:
         writer = self._writer
         if writer is None:
             return StoreHealth(False, len(self._buffer), self._buffer.dropped, "not open")
+        is_well = writer.is_well
         return StoreHealth(
-            is_ready=writer.is_well,
+            is_ready=is_well,
             queued=len(self._buffer),
             dropped=self._buffer.dropped,
-            last_error=writer.last_error,
+            last_error=writer.last_error or ("" if is_well else "the database does not answer"),
             failing_since_utc=writer.failing_since_utc,
         )
 

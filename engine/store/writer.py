@@ -32,6 +32,8 @@ _MOST_ROWS = 500
 """Per transaction: what a thread converts in a few milliseconds, so that the loop gets its turns."""
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
+_SLOW_AFTER_S = 2.0
+"""A write that takes longer is taken for a database that does not answer."""
 
 _ABOUT_A_ROW = (DataError, IntegrityError, UnicodeError, OverflowError, TypeError, ValueError)
 """The database, or its driver, dislikes what is in a row; everything else means that it cannot work."""
@@ -44,6 +46,7 @@ class Writer:
 
     __slots__ = (
         "_buffer",
+        "_busy_since",
         "_clock",
         "_connection",
         "_database",
@@ -84,6 +87,7 @@ class Writer:
         self._on_fatal = on_fatal
         self._clock = clock
         self._connection: Connection | None = None
+        self._busy_since: float | None = None
         self._has_recovered = False
         self._upserts = {table: _upsert(table, is_sqlite=database.is_sqlite) for table in _TABLES.values()}
         self._delete = delete(outbox).where(outbox.c.key == bindparam("gone"))
@@ -103,8 +107,9 @@ class Writer:
 
     @property
     def is_well(self) -> bool:
-        """The last write succeeded."""
-        return not self.last_error
+        """The last write succeeded, and the one under way has not been for long."""
+        since = self._busy_since
+        return not self.last_error and (since is None or time.monotonic() - since < _SLOW_AFTER_S)
 
     def _work(self) -> None:
         has_ended = False
@@ -200,13 +205,16 @@ class Writer:
             if early_s > 0 and not self._buffer.is_stopping:
                 time.sleep(early_s)
             batch = self._buffer.take(_MOST_ROWS)
+            self._busy_since = time.monotonic()
             try:
                 self._write(batch)
             except SQLAlchemyError as error:
-                self._buffer.put_back(batch)
                 self._failed(error)
+                self._busy_since = None
+                self._buffer.put_back(batch)
                 self._drop_connection()
                 return False
+            self._busy_since = None
             written_at = time.monotonic()
             self._buffer.written(batch)
             if self.last_error:

@@ -99,6 +99,22 @@ class PostgresServer:
                 return
         raise AssertionError(f"the server did not start: {said}")
 
+    def freeze(self) -> None:
+        """It stays, and does nothing, as a machine that swaps."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        server = self._process.pid
+        # Each backend is in a session of its own.
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        for pid in (server, *map(int, children)):
+            os.kill(pid, number)
+
     def stop(self) -> None:
         """At once, connections and all, as a machine that crashes."""
         process, self._process = self._process, None

@@ -166,6 +166,49 @@ async def test_a_database_stopped_and_started_under_load_costs_neither_rows_nor_
     assert "secret" not in str(lines)
 
 
+async def test_a_database_that_hangs_is_visible_and_holds_nobody_up(server: PostgresServer, url: str) -> None:
+    async with Store(url) as store:
+        store.call_started(call_row(call_status="trying", ended_utc=None))
+        await store.settled()
+        server.freeze()
+        try:
+            store.put(delivery("kept"))
+            async with asyncio.timeout(10):
+                while store.health.is_ready:
+                    store.put(delivery("kept"))
+                    await store.settled()
+            assert store.health.last_error == "the database does not answer"
+            begun = time.monotonic()
+            store.call_ended(call_row())
+            await store.settled()
+            assert time.monotonic() - begun < 0.1
+            assert store.health.queued >= 2
+        finally:
+            server.thaw()
+        await written(store)
+        assert await store.call(CALL) == call_row()
+
+
+async def test_stopping_while_the_database_hangs_ends(server: PostgresServer, url: str) -> None:
+    store = Store(url)
+    await store.start()
+    assert await store.calls(CallQuery()) == []
+    server.freeze()
+    try:
+        reading = asyncio.create_task(store.calls(CallQuery()))
+        await asyncio.sleep(0)
+        store.call_ended(call_row())
+        begun = time.monotonic()
+        with capture_logs() as lines:
+            await store.stop()
+        assert time.monotonic() - begun < 7
+        assert [line["rows"] for line in lines] == [1]
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    finally:
+        server.thaw()
+
+
 async def test_a_database_that_is_down_at_the_start_is_waited_for(server: PostgresServer, url: str) -> None:
     server.stop()
     with capture_logs():

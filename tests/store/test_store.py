@@ -144,7 +144,7 @@ async def test_many_rows_are_written_in_few_transactions(tmp_path: Path) -> None
         for n in range(3000):
             store.call_ended(call_row(f"call-{n}", float(n)))
             store.put(delivery(f"key-{n}"))
-        assert store.health.queued > 5000
+        assert store.health.queued > 0
         while store.health.queued:
             await store.settled()
         assert await store.count_calls(CallQuery()) == 3000
