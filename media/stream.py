@@ -84,6 +84,7 @@ class MediaStream:
         "_is_muted",
         "_is_silent",
         "_listeners",
+        "_needs",
         "_negotiator",
         "_plane",
         "_port",
@@ -135,6 +136,7 @@ class MediaStream:
         self._is_silent = False
         self._is_bypassed = False
         self._is_muted = False
+        self._needs = 0
         self._gain_db = 0.0
         self._silent_since = 0.0
         self._closed = False
@@ -238,7 +240,13 @@ class MediaStream:
     def is_in_use(self) -> bool:
         """Audio of this peer is wanted here, or it is given some: tap, source, gain, mute, track."""
         is_changed = self._gain_db != 0.0 or self._is_muted or self.has_overlays
-        return is_changed or bool(self._listeners) or self.is_speaking
+        return is_changed or bool(self._listeners) or self._needs > 0 or self.is_speaking
+
+    def need(self, *, wanted: bool = True) -> None:
+        """Somebody wants this peer's digits, or does no more: that is use, too, though nothing is decoded."""
+        self._needs += 1 if wanted else -1
+        if self.usage_changed is not None:
+            self.usage_changed()
 
     @property
     def is_speaking(self) -> bool:

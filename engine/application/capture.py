@@ -64,6 +64,8 @@ class WatchedLeg(Protocol):
 
     def unwatch(self, watcher: Watcher) -> None: ...
 
+    def need_digits(self, *, wanted: bool = True) -> None: ...
+
 
 class DigitCapture:
     """Watches the two legs of one dial.
@@ -73,7 +75,7 @@ class DigitCapture:
         ...
         capture.close()
 
-    A leg for which nothing is to be captured is not watched.
+    A leg for which nothing is to be captured is not watched; one that is keeps its media with us.
     """
 
     __slots__ = ("_captured", "_captures", "_watched")
@@ -97,6 +99,7 @@ class DigitCapture:
         watched, self._watched = self._watched, []
         for leg, watcher in watched:
             leg.unwatch(watcher)
+            leg.need_digits(wanted=False)
 
     def _watch(self, leg: WatchedLeg, patterns: Iterable[str]) -> None:
         matcher = SequenceMatcher(patterns)
@@ -111,3 +114,4 @@ class DigitCapture:
 
         self._watched.append((leg, watcher))
         leg.watch(watcher)
+        leg.need_digits()

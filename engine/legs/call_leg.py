@@ -192,6 +192,11 @@ class CallLeg:
         """Unknown is fine. May be called from within a watcher."""
         self._watchers = tuple(each for each in self._watchers if each != watcher)
 
+    def need_digits(self, *, wanted: bool = True) -> None:
+        """Somebody waits for this party's digits, or does no more: its media has to come here meanwhile."""
+        if self._stream is not None:
+            self._stream.need(wanted=wanted)
+
     def _tell(self, note: LegNote) -> None:
         for watcher in self._watchers:
             try:

@@ -107,12 +107,16 @@ class _Leg:
     def __init__(self, name: str) -> None:
         self.id = CallSid(name)
         self.watchers: list[Watcher] = []
+        self.needs = 0
 
     def watch(self, watcher: Watcher) -> None:
         self.watchers.append(watcher)
 
     def unwatch(self, watcher: Watcher) -> None:
         self.watchers.remove(watcher)
+
+    def need_digits(self, *, wanted: bool = True) -> None:
+        self.needs += 1 if wanted else -1
 
     def key(self, digits: str, at: float = 1.0) -> None:
         for digit in digits:
@@ -149,6 +153,7 @@ def test_dv80_the_object_form_watches_each_side_for_its_own() -> None:
 def test_a_leg_for_which_there_is_nothing_to_capture_is_not_watched() -> None:
     _, caller, callee, found = _capture(DtmfCapture(child_call=("1",)))
     assert (caller.watchers, len(callee.watchers)) == ([], 1)
+    assert (caller.needs, callee.needs) == (0, 1)
     callee.key("1")
     assert found == [("callee", "1")]
 
@@ -159,6 +164,7 @@ def test_after_close_nobody_is_watched() -> None:
     capture.close()
     caller.key("*2")
     assert (caller.watchers, callee.watchers, found) == ([], [], [])
+    assert (caller.needs, callee.needs) == (0, 0)
 
 
 # -- every way a digit can come --------------------------------------------------------------------

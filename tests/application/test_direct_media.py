@@ -7,7 +7,9 @@ import asyncio
 import numpy as np
 import pytest
 
+from engine.application.capture import DigitCapture
 from engine.application.direct_media import DirectMedia
+from engine.application.schema.dial import DtmfCapture
 from engine.dial.leg import Cause
 from engine.legs.notes import LegGone, PeerHeld
 from engine.sip.events import AnswerReceived, OfferRejected
@@ -278,6 +280,18 @@ async def test_media_that_something_here_needs_goes_when_it_is_not_needed_any_mo
         talk.callee.boost(0.0)
         await asyncio.sleep(0.7)
         assert _are_anchored(talk), "who wanted it back has it back"
+        direct.close()
+
+
+async def test_dv80_digits_that_are_captured_keep_the_media_here() -> None:
+    async with talking() as talk:
+        capture = DigitCapture(DtmfCapture(parent_call=("5",)), lambda leg, digits: None)
+        capture.watch_caller(talk.caller)
+        capture.watch_callee(talk.callee)
+        direct = DirectMedia(talk.caller, talk.callee)
+        assert not await direct.go()
+        capture.close()
+        await talk.bob.settled_elsewhere(lambda: direct.is_direct)
         direct.close()
 
 
