@@ -23,7 +23,13 @@ from engine.dial.outcome import DialStatus, StatusMap
 from engine.dial.request import DialRequest
 from engine.dial.result import DialResult
 from engine.errors import ConfigError, Overloaded
-from engine.legs.caller_audio import RINGBACK_TONES, caller_audio
+from engine.legs.caller_audio import (
+    RINGBACK_TONES,
+    LoadMusic,
+    caller_audio,
+    music_from,
+    music_from_files,
+)
 from engine.legs.factory import SipLegFactory
 from engine.legs.services import LegServices
 from engine.logs import configure_logging
@@ -123,7 +129,7 @@ class Engine:
             services = LegServices(endpoint, media)
             dials = DialManager(
                 legs=SipLegFactory(services, self._router, self.capabilities_for),
-                audio=caller_audio(RINGBACK_TONES[self.config.media.ringback]),
+                audio=caller_audio(RINGBACK_TONES[self.config.media.ringback], self._music()),
                 status_map=self._status_map,
                 max_dials=self.config.limits.max_dials,
                 admit=self._numbering.check,
@@ -140,6 +146,12 @@ class Engine:
             f"{each.transport.lower()}:{each.bound.host}:{each.bound.port}" for each in endpoint.listeners
         ]
         _log.info("engine started", listeners=listeners)
+
+    def _music(self) -> LoadMusic:
+        """Where applications name the music, it comes from the web or the folder for sounds."""
+        if self._server is None:
+            return music_from_files
+        return music_from(self._server.sounds, {route.dial_music for route in self.config.route})
 
     async def stop(self) -> None:
         """Hang up what is left, let the goodbyes finish, close everything. Idempotent."""
