@@ -182,6 +182,7 @@ class Call:
             hooks = self.services.make_hooks(leg.id, account_sid=facts.account_sid, base=base)
             journal = Journal(facts, hooks, self.services.records, self.clock, full.call_status_hook)
             journal.adopt()
+            dialling.release(leg.id)
             call = Call(
                 OutboundParty(CallerLeg(leg)),
                 full,

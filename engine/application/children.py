@@ -96,6 +96,16 @@ class Children:
         """More is known about a child."""
         self._facts[leg] = msgspec.structs.replace(self.of(leg), **facts)
 
+    def release(self, leg: CallSid) -> None:
+        """A callee has become a call of its own, which tells the rest of its story."""
+        self._hooks.withdraw(HookKind.CALL_STATUS, leg)
+        row = self._rows.get(leg)
+        if row is not None:
+            now = time.time()
+            talked = None if row.answered_utc is None else now - row.answered_utc
+            row = msgspec.structs.replace(row, call_status="completed", ended_utc=now, duration_s=talked)
+            self._records.leg_ended(row)
+
     def follow(self, happening: Happening) -> None:
         """From the dial's observer."""
         change = self._statuses.of(happening)

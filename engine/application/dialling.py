@@ -199,6 +199,10 @@ class Dialling:
         """Of a callee, as they are now."""
         return self._children().of(leg)
 
+    def release(self, leg: CallSid) -> None:
+        """A callee has become a call of its own."""
+        self._children().release(leg)
+
     def learn(self, leg: CallSid, **facts: object) -> None:
         """More is known about a callee."""
         self._children().learn(leg, **facts)
