@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from weakref import WeakKeyDictionary
+from collections.abc import Callable, Coroutine
+from weakref import WeakKeyDictionary, ref
 
 from engine.sounds.playlist import Playlist
 from media import MediaStream, PlaybackEnded, StreamEvent
@@ -42,41 +42,91 @@ async def play_as_it_comes(
 
 
 async def play_through(stream: MediaStream, source: Source) -> bool:
-    """Play it; True if it was heard to its end, False if something else was played instead or the stream
+    """Play it; True if it was heard to its end, False if it was stopped, its source failed or the stream
     closed.
 
-    Cancelled, it falls silent within one packet time.
+    Something else played meanwhile interrupts it: it goes on afterwards, where it was. Cancelled, it falls
+    silent within one packet time.
     """
-    endings = _endings.get(stream)
-    if endings is None:
-        endings = _endings[stream] = _Endings()
-        stream.on_event(endings.on_event)
-    # What was played before ends in here, and tells so: the next end will be ours.
-    stream.play(source)
-    ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-    endings.waiting = ended
+    queue = _queues.get(stream)
+    if queue is None:
+        queue = _queues[stream] = _Queue()
+        stream.on_event(queue.on_event)
+        queue.stream = ref(stream)
+    playing = _Playing(source)
+    queue.start(playing)
     try:
-        return await ended
+        return await playing.ended
     finally:
-        if endings.waiting is ended:
-            endings.waiting = None
-            stream.stop_playing()
+        queue.forget(playing)
 
 
-class _Endings:
-    """Who waits for the end of what a stream plays. One per stream, made once: a stream keeps its handlers
-    as long as it lives."""
+class _Playing:
+    """One source until it was heard, or will not be."""
 
-    __slots__ = ("waiting",)
+    __slots__ = ("ended", "source")
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def end(self, was_heard: bool) -> None:
+        if not self.ended.done():
+            self.ended.set_result(was_heard)
+
+
+class _Queue:
+    """What is being played on a stream and what was interrupted by it, the latest last. One per stream, made
+    once: a stream keeps its handlers as long as it lives."""
+
+    __slots__ = ("_current", "_interrupted", "stream")
 
     def __init__(self) -> None:
-        self.waiting: asyncio.Future[bool] | None = None
+        self.stream: Callable[[], MediaStream | None] = lambda: None
+        self._current: _Playing | None = None
+        self._interrupted: list[_Playing] = []
+
+    def start(self, playing: _Playing) -> None:
+        stream = self.stream()
+        if stream is not None:
+            # What was played before ends in here, and tells so: the next end will be this one's.
+            stream.play(playing.source)
+        self._current = playing
+        if stream is None or not stream.sender.is_playing:
+            self._current = None
+            playing.end(False)  # the stream is closed
+
+    def forget(self, playing: _Playing) -> None:
+        """Nobody waits for it any more."""
+        if playing in self._interrupted:
+            self._interrupted.remove(playing)
+        elif playing is self._current:
+            self._current = None
+            stream = self.stream()
+            if stream is not None:
+                stream.stop_playing()
 
     def on_event(self, event: StreamEvent) -> None:
-        if isinstance(event, PlaybackEnded) and self.waiting is not None:
-            ended, self.waiting = self.waiting, None
-            if not ended.done():
-                ended.set_result(not event.interrupted)
+        if not isinstance(event, PlaybackEnded):
+            return
+        ended, self._current = self._current, None
+        if ended is not None and event.interrupted:
+            self._interrupted.append(ended)
+        elif ended is not None:
+            ended.end(True)
+        # Whether something else is played now is known a moment later.
+        asyncio.get_running_loop().call_soon(self._go_on, ended if event.interrupted else None)
+
+    def _go_on(self, just_interrupted: _Playing | None) -> None:
+        stream = self.stream()
+        if self._current is not None or (stream is not None and stream.sender.is_playing):
+            return
+        if just_interrupted is not None and just_interrupted in self._interrupted:
+            # By nothing: it was stopped, or it failed.
+            self._interrupted.remove(just_interrupted)
+            just_interrupted.end(False)
+        while self._interrupted and self._current is None:
+            self.start(self._interrupted.pop())
 
 
-_endings: WeakKeyDictionary[MediaStream, _Endings] = WeakKeyDictionary()
+_queues: WeakKeyDictionary[MediaStream, _Queue] = WeakKeyDictionary()

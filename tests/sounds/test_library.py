@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from engine.sounds import SoundError, SoundLibrary, SoundLimits
+from engine.sounds import Sound, SoundError, SoundLibrary, SoundLimits
 from tests.media.far_side import until
 from tests.sounds.server import mp3_bytes, serving, tone, wav_bytes
 from tests.support.spectrum import hear
@@ -160,6 +161,33 @@ async def test_cancelling_the_last_who_waits_closes_the_connection(new_library: 
         await until(lambda: not [t for t in asyncio.all_tasks() if t.get_name().startswith("fetch")])
         site.gate.set()
         assert (await library.get(f"{base}/a.wav")).duration_s == 0.5
+
+
+async def test_whoever_gives_up_whenever_nothing_is_left_over(new_library: Libraries) -> None:
+    dice = random.Random(20261120)
+    async with aiohttp.ClientSession() as session:
+        library = SoundLibrary(session)
+        sites = [Site(wav_bytes(tone(440, 0.2)), Cache_Control="no-cache") for _ in range(3)]
+        async with serving(a_wav=sites[0].handle, b_wav=sites[1].handle, c_wav=sites[2].handle) as base:
+            for _ in range(30):
+                wanted = [
+                    asyncio.create_task(library.get(f"{base}/{dice.choice('abc')}.wav", sample_rate_hz=rate))
+                    for rate in dice.choices((8000, 16000), k=10)
+                ]
+                for _ in range(dice.randrange(12)):
+                    await asyncio.sleep(0)
+                hasty = dice.sample(wanted, dice.randrange(11))
+                for each in hasty:
+                    each.cancel()
+                results = await asyncio.gather(*wanted, return_exceptions=True)
+                for each, result in zip(wanted, results, strict=True):
+                    assert isinstance(result, Sound) or each in hasty, repr(result)
+            await until(lambda: not [t for t in asyncio.all_tasks() if t.get_name() in ("fetch", "decode")])
+            sounds = [await library.get(f"{base}/{name}.wav") for name in "abc"]
+            assert [sound.duration_s for sound in sounds] == [0.2] * 3
+        assert session.connector is not None
+        await until(lambda: not session.connector._acquired)  # type: ignore[union-attr]
+        await library.close()
 
 
 async def test_what_is_no_sound_is_refused_by_name(new_library: Libraries) -> None:

@@ -14,7 +14,7 @@ from media import MediaConfig, MediaPlane, MediaStream
 from media.audio import silence
 from tests.media.far_side import FarSide, sdp
 from tests.sounds.server import tone
-from tests.support.virtual_time import in_virtual_time, settle
+from tests.support.virtual_time import in_virtual_time
 
 
 @asynccontextmanager
@@ -53,20 +53,68 @@ async def test_cancelled_it_falls_silent_within_a_packet() -> None:
 
 
 @in_virtual_time
-async def test_who_is_replaced_is_told_and_stops_nothing() -> None:
+async def test_what_is_interrupted_goes_on_where_it_was() -> None:
     async with talking() as (stream, _):
-        first = asyncio.create_task(play_through(stream, Playlist(8000, [tone(440, 10.0)])))
+        loop = asyncio.get_running_loop()
+        low, high = Playlist(8000, [tone(440, 3.0)]), Playlist(8000, [tone(880, 1.0)])
+        first = asyncio.create_task(play_through(stream, low))
+        await asyncio.sleep(1.0)
+        assert await play_through(stream, high)
+        assert low.played_samples == pytest.approx(8000, abs=200)
+        assert await first
+        assert low.played_samples == 24000
+        assert loop.time() == pytest.approx(4.0, abs=0.1)
+
+
+@in_virtual_time
+async def test_interruptions_are_interrupted_and_cancelled_in_any_order() -> None:
+    async with talking() as (stream, _):
+        sources = [Playlist(8000, [tone(440, 2.0)]) for _ in range(4)]
+        tasks = []
+        for source in sources:
+            tasks.append(asyncio.create_task(play_through(stream, source)))
+            await asyncio.sleep(0.5)
+        tasks[1].cancel()  # while it is interrupted
+        tasks[3].cancel()  # while it is heard
+        await asyncio.sleep(1.7)
+        assert tasks[2].done()
+        assert not tasks[0].done()
+        assert await tasks[0]
+        assert [source.played_samples for source in sources] == [
+            16000,
+            pytest.approx(4000, abs=200),
+            16000,
+            pytest.approx(4000, abs=200),
+        ]
+        assert not stream.sender.is_playing
+
+
+@in_virtual_time
+async def test_a_stranger_on_the_stream_interrupts_as_well() -> None:
+    async with talking() as (stream, _):
+        playing = asyncio.create_task(play_through(stream, Playlist(8000, [tone(440, 1.0)])))
+        await asyncio.sleep(0.5)
+        stream.play(Playlist(8000, [tone(880, 2.0)]))
+        await asyncio.sleep(1.0)
+        assert not playing.done()
+        assert await playing
+        assert asyncio.get_running_loop().time() == pytest.approx(3.0, abs=0.1)
+
+
+@in_virtual_time
+async def test_who_is_stopped_or_whose_stream_closes_is_told() -> None:
+    async with talking() as (stream, _):
+        stopped = asyncio.create_task(play_through(stream, Playlist(8000, [tone(440, 10.0)])))
         await asyncio.sleep(0.1)
-        second = asyncio.create_task(play_through(stream, Playlist(8000, [tone(880, 1.0)])))
-        await settle()
-        assert first.done()
-        assert first.result() is False
-        assert await second
-        stream.play(Playlist(8000, [silence(80000)]))
-        third = asyncio.create_task(play_through(stream, Playlist(8000, [silence(8000)])))
+        stream.stop_playing()
+        assert await stopped is False
+        one, two = (
+            asyncio.create_task(play_through(stream, Playlist(8000, [tone(440, 10.0)]))) for _ in range(2)
+        )
         await asyncio.sleep(0.1)
         stream.close()
-        assert await third is False
+        assert await one is await two is False
+        assert await play_through(stream, Playlist(8000, [tone(440, 10.0)])) is False
 
 
 @in_virtual_time
