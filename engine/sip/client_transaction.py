@@ -230,18 +230,18 @@ class ClientTransaction:
         wait = self.timers.timer_d if self.flow.transport is Transport.UDP else 0.0
         self._data = b""
         self.request = SPENT
-        self._lifetime = self._layer.timers.at(now + wait, self._timer_d)
+        self._lifetime = self._layer.housekeeping.at(now + wait, self._timer_d)
 
     def _start_k(self, now: float, what: object) -> None:
         wait = self.timers.t4 if self.flow.transport is Transport.UDP else 0.0
         self._data = b""
         self.request = SPENT
-        self._lifetime = self._layer.timers.at(now + wait, self._timer_k)
+        self._lifetime = self._layer.housekeeping.at(now + wait, self._timer_k)
 
     def _start_m(self, now: float, what: object) -> None:
         self._stop_waiting()
         self._data = b""
-        self._lifetime = self._layer.timers.at(now + self.timers.m, self._timer_m)
+        self._lifetime = self._layer.housekeeping.at(now + self.timers.m, self._timer_m)
 
     def __repr__(self) -> str:
         return f"<client {self.key[1]} {self.key[0]} {self.state} to {self.flow.remote}>"

@@ -182,15 +182,15 @@ class ServerTransaction:
 
     def _start_i(self, now: float, what: object) -> None:
         wait = self.timers.t4 if self.reply_flow.transport is Transport.UDP else 0.0
-        self._lifetime = self._layer.timers.at(now + wait, self._timer_i)
+        self._lifetime = self._layer.housekeeping.at(now + wait, self._timer_i)
 
     def _start_j(self, now: float, what: object) -> None:
         self.release()
         wait = self.timers.j if self.reply_flow.transport is Transport.UDP else 0.0
-        self._lifetime = self._layer.timers.at(now + wait, self._timer_j)
+        self._lifetime = self._layer.housekeeping.at(now + wait, self._timer_j)
 
     def _start_l(self, now: float, what: object) -> None:
-        self._lifetime = self._layer.timers.at(now + self.timers.l, self._timer_l)
+        self._lifetime = self._layer.housekeeping.at(now + self.timers.l, self._timer_l)
 
     def __repr__(self) -> str:
         return f"<server {self.key[-1]} {self.key[0]} {self.state} from {self.reply_flow.remote}>"

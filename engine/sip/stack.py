@@ -76,6 +76,7 @@ class SipStack:
         "capabilities",
         "config",
         "entropy",
+        "housekeeping",
         "invite_fields",
         "layer",
         "listeners",
@@ -87,7 +88,8 @@ class SipStack:
         self.config = config
         self.entropy = entropy
         self.timers = TimerQueue()
-        self.layer = TransactionLayer(self.timers, self.transmit)
+        self.housekeeping = TimerQueue()
+        self.layer = TransactionLayer(self.timers, self.housekeeping, self.transmit)
         self.listeners = Listeners(config.listeners)
         self._transmits: deque[Transmit] = deque()
         self._events: deque[SipEvent] = deque()
@@ -132,13 +134,21 @@ class SipStack:
         """Sending to `flow.remote` failed (ICMP error, refused or broken connection)."""
         self.layer.transport_failed(flow, error, now)
 
-    def timeout(self) -> float | None:
-        """When `handle_timeout` wants to be called next; None: not before other input."""
-        return self.timers.next_deadline()
+    def timeout(self, patience_s: float = 0.0) -> float | None:
+        """When `handle_timeout` wants to be called next; None: not before other input.
+
+        `patience_s`: how much longer what nobody sees may be kept: transactions that only absorb what is
+        repeated. Every end by itself would be a wake-up of its own; with patience many share one.
+        """
+        deadline, patient = self.timers.next_deadline(), self.housekeeping.next_deadline()
+        if patient is None:
+            return deadline
+        return patient + patience_s if deadline is None else min(deadline, patient + patience_s)
 
     def handle_timeout(self, now: float) -> None:
         """Fire every timer due at `now`."""
         self.timers.run(now)
+        self.housekeeping.run(now)
 
     @property
     def has_output(self) -> bool:

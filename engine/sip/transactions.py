@@ -17,10 +17,14 @@ __all__ = ["ClientTransaction", "ClientUser", "ServerTransaction", "ServerUser",
 class TransactionLayer:
     """Every live transaction, found by what RFC 3261 §17.1.3 and §17.2.3 match on."""
 
-    __slots__ = ("_by_remote", "_clients", "_merged", "_servers", "send", "timers")
+    __slots__ = ("_by_remote", "_clients", "_merged", "_servers", "housekeeping", "send", "timers")
 
-    def __init__(self, timers: TimerQueue, send: Callable[[bytes, Flow], None]) -> None:
+    def __init__(
+        self, timers: TimerQueue, housekeeping: TimerQueue, send: Callable[[bytes, Flow], None]
+    ) -> None:
         self.timers = timers
+        self.housekeeping = housekeeping
+        """Of transactions that are over and only absorb what is repeated (timers D, I, J, K, L, M)."""
         self.send = send
         self._clients: dict[tuple[str, str], ClientTransaction] = {}
         self._servers: dict[ServerKey, ServerTransaction] = {}

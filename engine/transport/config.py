@@ -57,3 +57,5 @@ class EndpointConfig(Struct, frozen=True, kw_only=True):
     timer_spacing_s: float = 0.025
     """The core's timers fire at most this often: a lone one is exact, those of a busy engine may come this
     late and share a wake-up."""
+    timer_patience_s: float = 0.25
+    """How much later than its time a transaction may be forgotten that only absorbs what is repeated."""

@@ -250,7 +250,7 @@ class SipEndpoint:
                     self._deliver(event)
         finally:
             self._is_pumping = False
-            self._arm(stack.timeout())
+            self._arm(stack.timeout(self.config.timer_patience_s))
         self.counters.unreadable = stack.unreadable
         if self._quiet is not None and not self._count_goodbyes():
             self._quiet.set()

@@ -70,7 +70,27 @@ def test_the_timer_heap_does_not_grow_with_finished_calls() -> None:
         far.reply(486)
     wire.run(until=40.0)
     assert len(alice.stack.timers) == 0
+    assert len(alice.stack.housekeeping) == 0
     assert len(alice.of(Failed)) == 300
+    wire.assert_silent()
+
+
+def test_patience_lets_what_only_absorbs_repetitions_wait_and_nothing_else() -> None:
+    wire = Wire()
+    alice = wire.add("192.0.2.1")
+    far = Scripted(wire, alice)
+    alice.invite("sip:bob@192.0.2.9")
+    retransmission = alice.stack.timeout()
+    assert retransmission is not None
+    assert alice.stack.timeout(0.25) == retransmission
+    far.reply(486)
+    timer_d = alice.stack.timeout()
+    assert timer_d == wire.now + 32.0
+    assert alice.stack.timeout(0.25) == timer_d + 0.25
+    other = alice.invite("sip:bob@192.0.2.9")
+    assert alice.stack.timeout(0.25) == wire.now + 0.5
+    other.hang_up(wire.now)
+    wire.run()
     wire.assert_silent()
 
 

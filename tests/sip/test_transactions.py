@@ -40,7 +40,9 @@ class Bench:
         self.queue = TimerQueue()
         self.sent: list[tuple[float, bytes]] = []
         self.now = 0.0
-        self.layer = TransactionLayer(self.queue, lambda data, flow: self.sent.append((self.now, data)))
+        self.layer = TransactionLayer(
+            self.queue, self.queue, lambda data, flow: self.sent.append((self.now, data))
+        )
         self.user = Recorder()
         self.flow = Flow(transport, LOCAL, REMOTE)
         self.request = make_request(method, transport)
