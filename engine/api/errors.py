@@ -3,7 +3,7 @@
     ApiError          what a handler refuses with
      └── Invalid      400, names the fields
 
-Exceptions of the engine are translated here, once: InvalidRequest, Rejected, Overloaded.
+Exceptions of the engine are translated here, once: InvalidRequest, Rejected, Overloaded, StoreError.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from msgspec import Struct
 from engine.api.answer import Answer
 from engine.dial.request import InvalidRequest
 from engine.errors import Overloaded, Rejected
+from engine.store import StoreError
 
 __all__ = [
     "FAMILY_PREFIX",
@@ -40,6 +41,7 @@ FAMILY_PREFIX = "/v1/Accounts"
 """Paths that begin so answer errors in the family's shape."""
 
 _log = structlog.get_logger(__name__)
+_STORE_RETRY_S = 5.0
 _json = msgspec.json.Encoder()
 
 
@@ -123,6 +125,8 @@ def api_error(error: Exception) -> ApiError | None:
             return error
         case InvalidRequest():
             return Invalid(error.field, error.problem)
+        case StoreError():
+            return ApiError(503, str(error), retry_after_s=_STORE_RETRY_S)
         case Overloaded():
             return ApiError(503, error.reason, retry_after_s=error.retry_after_s)
         case Rejected():

@@ -13,6 +13,7 @@ from engine.config import AccountConfig, HttpConfig
 from engine.dial.dial import Dial, Observer
 from engine.dial.manager import DialManager
 from engine.dial.request import DialRequest
+from engine.dial.result import DialResult
 from media.audio import Pcm
 
 __all__ = ["ApiLimits", "ApiServices", "Check", "DialArchive", "DialEngine", "SoundSource", "Unhealthy"]
@@ -39,11 +40,11 @@ SoundSource = Callable[[str], Awaitable[Pcm]]
 class DialArchive(Protocol):
     """Where finished dials go that memory no longer holds. Keys are the dial's id."""
 
-    def keep(self, account_sid: str, dial_id: str, view: bytes) -> None:
-        """JSON as `GET /v1/dials/{id}` answers it. Returns at once, never raises."""
+    def keep(self, account_sid: str, dial_id: str, view: bytes, result: DialResult, caller_id: str) -> None:
+        """`view`: JSON as `GET /v1/dials/{id}` answers it. Returns at once, never raises."""
 
     async def load(self, account_sid: str, dial_id: str) -> bytes | None:
-        """What `keep` was given, if it is there and belongs to the account."""
+        """The view, if it is there and belongs to the account. Raises StoreError."""
 
 
 class Unhealthy(Struct, frozen=True):

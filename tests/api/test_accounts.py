@@ -101,6 +101,9 @@ async def test_a_document_in_the_request_needs_no_hook() -> None:
         assert order.document is not None
         assert order.document[0] == SayVerb(text=("Hello",))  # type: ignore[arg-type]
         assert order.call_hook is None
+        as_it_is = await _create(http, call_hook=None, call_status_hook=None, app_json=json.loads(document))
+        assert as_it_is.status == 201
+        assert calls.orders[1].document == order.document
 
 
 @pytest.mark.parametrize(
@@ -150,7 +153,8 @@ async def test_every_kind_of_target_can_be_called(to: dict[str, str], kind: str,
         ({"app_json": "not json"}, "app_json"),
         ({"app_json": '{"verb":"say"}'}, "app_json"),
         ({"app_json": '[{"verb":"dance"}]'}, "app_json"),
-        ({"app_json": [{"verb": "say", "text": "x"}]}, "app_json"),
+        ({"app_json": [{"verb": "say"}]}, "app_json"),
+        ({"app_json": {"verb": "say", "text": "x"}}, "app_json"),
         ({"answerOnBridge": "yes"}, "answerOnBridge"),
         ({"callerName": "a\r\nb"}, "callerName"),
         ({"fromHost": "<"}, "fromHost"),

@@ -12,12 +12,14 @@ import msgspec
 import numpy as np
 import pytest
 
+from engine.api.dials.archive import StoreArchive
 from engine.api.dials.bodies import ResultBody
 from engine.api.services import ApiLimits
 from engine.config import LimitsConfig, NumbersConfig
 from engine.dial.leg import EndedBy
 from engine.dial.outcome import DialStatus, TerminationReason
 from engine.dial.result import DialResult
+from engine.store import Store
 from media.audio import Pcm
 from media.player import PlayerError
 from tests.api.phones import phones
@@ -241,12 +243,51 @@ async def test_finished_dials_leave_memory_in_their_order_and_are_found_in_the_a
         assert (await http("GET", f"/v1/dials/{ids[0]}", key=OTHER_KEY)).status == 404
 
 
+async def test_the_store_remembers_dials_and_their_legs(tmp_path: Path) -> None:
+    async with Store(f"sqlite:///{tmp_path / 'store.sqlite'}") as store, phones() as far:
+        behind = services(limits=ApiLimits(finished_dials=0), archive=StoreArchive(store))
+        async with api(behind) as http:
+            body = {"targets": [far.uri("busy"), far.uri("brief")], "caller_id": "+15550100"}
+            result = (await http("POST", "/v1/dials?wait=true", body)).json
+            where = f"/v1/dials/{result['id']}"
+            assert (await http("GET", "/v1/dials?state=all")).json["dials"] == []
+            remembered = await http("GET", where)
+            assert remembered.json["result"] == result
+            assert [leg["call_status"] for leg in remembered.json["legs"]] == ["busy", "completed"]
+            assert (await http("GET", where, key=OTHER_KEY)).status == 404
+            for unknown in ("4b0991b2-5303-406f-98e1-77786f95b1c1", "x", "%00", "a" * 64):
+                assert (await http("GET", f"/v1/dials/{unknown}")).status == 404
+        row = await store.call(result["id"])
+        assert row is not None
+        assert (row.from_, row.call_status, row.sip_status, row.ended_by) == (
+            "+15550100",
+            "completed",
+            200,
+            "callee",
+        )
+        assert row.started_utc <= (row.answered_utc or 0.0) <= (row.ended_utc or 0.0)
+        legs = {leg.to: leg for leg in await store.legs(result["id"])}
+        assert (legs[far.uri("busy")].sip_status, legs[far.uri("busy")].call_status) == (486, "busy")
+        assert legs[far.uri("brief")].duration_s is not None
+
+
+async def test_a_store_that_does_not_answer_is_a_503_and_no_dial_suffers(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'store.sqlite'}")  # never opened
+    async with api(services(archive=StoreArchive(store))) as http:
+        reply = await http("GET", "/v1/dials/4b0991b2-5303-406f-98e1-77786f95b1c1")
+        assert (reply.status, reply.json["title"]) == (503, "Service Unavailable")
+        assert int(reply.headers["retry-after"]) >= 1
+        dialled = await http("POST", "/v1/dials?wait=true", {"targets": ["sip:alice@127.0.0.1:9"]})
+        assert dialled.json["dial_status"] == "failed"
+
+
 class _Archive:
     def __init__(self) -> None:
         self.kept: dict[tuple[str, str], bytes] = {}
         self.asked: list[str] = []
 
-    def keep(self, account_sid: str, dial_id: str, view: bytes) -> None:
+    def keep(self, account_sid: str, dial_id: str, view: bytes, result: DialResult, caller_id: str) -> None:
+        assert result.dial_id == dial_id
         self.kept[account_sid, dial_id] = view
 
     async def load(self, account_sid: str, dial_id: str) -> bytes | None:

@@ -135,6 +135,8 @@ async def _serve(attempts_: list[Attempt]) -> None:
     async with _app(services(calls=calls)) as app:
         for attempt in attempts_:
             values = {name: quote(value, safe="") for name, value in attempt.values.items()}
+            if "call_sid" in values and calls.calls:
+                values["call_sid"] = next(iter(calls.calls))
             if "account_sid" in values:
                 values["account_sid"] = ALICE.sid  # other accounts end at the first check
             path = attempt.path.format(**{name: value or "x" for name, value in values.items()})

@@ -16,6 +16,7 @@ from engine.api.answer import Answer
 from engine.api.bodies import StrictJson
 from engine.api.errors import ApiError, FamilyError, Invalid
 from engine.api.services import DialEngine
+from engine.api.sids import is_sid
 from engine.application.orders import Counts, NoSuchApplication, NoSuchCall, SipReply, WrongCallState
 from engine.config import AccountConfig
 from engine.errors import Overloaded
@@ -34,6 +35,7 @@ _INVALID = _error("Not usable; `errors` names the fields")
 _NO_ACCOUNT = _error("Unknown account")
 _NO_CALL = _error("Unknown account or call")
 _GONE = _error("The call has ended")
+_NO_STORE = _error("The database does not answer; see Retry-After")
 
 
 def account_routes(engine: DialEngine, calls: CallControl) -> Router:
@@ -59,7 +61,7 @@ def account_routes(engine: DialEngine, calls: CallControl) -> Router:
         account = _account(request, account_sid)
         refusal = calls.refusal
         if refusal:
-            is_full = engine.dials.is_open and engine.dials.refusal
+            is_full = engine.dials.is_open and refusal == engine.dials.refusal
             raise ApiError(503 if is_full else 480, refusal, retry_after_s=1)
         try:
             created = await calls.create(data.to_order(account))
@@ -88,20 +90,27 @@ def account_routes(engine: DialEngine, calls: CallControl) -> Router:
         wanted = {"direction": direction, "from": from_, "to": to, "call_status": call_status}
         return [dict(each) for each in calls.list(account.sid) if _fits(each, wanted)]
 
-    @get("/Calls/{call_sid:str}", summary="One call", responses={400: _INVALID, 404: _NO_CALL})
+    @get(
+        "/Calls/{call_sid:str}", summary="One call", responses={400: _INVALID, 404: _NO_CALL, 503: _NO_STORE}
+    )
     async def get_call(account_sid: _Sid, call_sid: _Sid, request: _Request) -> dict[str, Any]:
         """Also one that has ended, as long as it is remembered."""
-        found = await calls.get(_account(request, account_sid).sid, call_sid)
+        account = _account(request, account_sid)
+        found = await calls.get(account.sid, call_sid) if is_sid(call_sid) else None
         if found is None:
             raise _no_call()
         return dict(found)
 
     async def gone(account: AccountConfig, call_sid: str) -> ApiError:
         """Never heard of it, or has it ended?"""
-        is_known = await calls.get(account.sid, call_sid) is not None
+        is_known = is_sid(call_sid) and await calls.get(account.sid, call_sid) is not None
         return ApiError(422, "call session is gone") if is_known else _no_call()
 
-    @delete("/Calls/{call_sid:str}", summary="Hang up", responses={400: _INVALID, 404: _NO_CALL, 422: _GONE})
+    @delete(
+        "/Calls/{call_sid:str}",
+        summary="Hang up",
+        responses={400: _INVALID, 404: _NO_CALL, 422: _GONE, 503: _NO_STORE},
+    )
     async def delete_call(account_sid: _Sid, call_sid: _Sid, request: _Request) -> None:
         """In any state."""
         account = _account(request, account_sid)
@@ -117,6 +126,7 @@ def account_routes(engine: DialEngine, calls: CallControl) -> Router:
         400: _INVALID,
         404: _NO_CALL,
         422: _error("The call has ended, or is in a state in which that is not possible"),
+        503: _NO_STORE,
     }
 
     async def update(account_sid: str, call_sid: str, data: UpdateCall, request: _Request) -> Answer[Any]:

@@ -44,6 +44,7 @@ class DialEntry:
     """One dial of one account."""
 
     __slots__ = (
+        "_caller_id",
         "_changed",
         "_created_at",
         "_created_at_utc",
@@ -63,7 +64,9 @@ class DialEntry:
         "recording",
     )
 
-    def __init__(self, account_sid: str, max_events: int, on_result: Callable[[DialEntry], None]) -> None:
+    def __init__(
+        self, account_sid: str, caller_id: str, max_events: int, on_result: Callable[[DialEntry], None]
+    ) -> None:
         """`on_result`: is to call `end`, at once or when a recording is complete."""
         self.account_sid = account_sid
         self.id = ""
@@ -74,6 +77,7 @@ class DialEntry:
         """There is a result, and a recording is complete."""
         self.recording: Path | None = None
         self.error = ""
+        self._caller_id = caller_id
         self._max_events = max_events
         self._on_result = on_result
         self._created_at = asyncio.get_running_loop().time()
@@ -190,6 +194,13 @@ class DialEntry:
         assert self._result is not None
         return msgspec.convert({"id": self.id, **self._result.to_dict()}, ResultBody)
 
+    def keep_in(self, archive: DialArchive) -> None:
+        """Only when it has ended."""
+        assert self._result is not None
+        archive.keep(
+            self.account_sid, self.id, msgspec.json.encode(self.view()), self._result, self._caller_id
+        )
+
     def view(self) -> DialView:
         """The dial as it is now."""
         result, dial = self._result, self._dial
@@ -233,7 +244,7 @@ class DialBook:
         amd: AmdParams | None = None,
     ) -> DialEntry:
         """`record_to`: a folder. Raises Overloaded, InvalidRequest."""
-        entry = DialEntry(account_sid, self._limits.max_events, self._ended)
+        entry = DialEntry(account_sid, request.caller_id, self._limits.max_events, self._ended)
         dial = self._engine.start_dial(request, observer=entry.observe)
         entry.follow(dial)
         self._entries.setdefault(account_sid, {})[entry.id] = entry
@@ -282,7 +293,7 @@ class DialBook:
         entry.end()
         self._finished[entry.id] = entry
         if self._archive is not None:
-            self._archive.keep(entry.account_sid, entry.id, msgspec.json.encode(entry.view()))
+            entry.keep_in(self._archive)
         if len(self._finished) > self._limits.finished_dials:
             _, oldest = self._finished.popitem(last=False)
             del self._entries[oldest.account_sid][oldest.id]

@@ -21,6 +21,7 @@ from engine.api.dials.book import DialBook, DialEntry
 from engine.api.dials.stream import EventStream, disconnected
 from engine.api.errors import ApiError, Invalid, Problem
 from engine.api.services import ApiServices, DialEngine
+from engine.api.sids import is_sid
 from engine.api.visitors import Visitors
 from engine.config import AccountConfig
 from engine.errors import ConfigError
@@ -146,7 +147,7 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
         entry = find(request, dial_id)
         if entry is not None:
             return Answer(entry.view())
-        if services.archive is not None:
+        if services.archive is not None and is_sid(dial_id):
             kept = await services.archive.load(request.auth.sid, dial_id)
             if kept is not None:
                 return Answer(kept)
