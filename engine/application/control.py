@@ -14,9 +14,11 @@ from engine.application.applications import Application
 from engine.application.call import Call
 from engine.application.dialling import Dialling
 from engine.application.document import Verb
+from engine.application.dub import parse_dub
 from engine.application.orders import CallUpdate, NoSuchCall, SipReply, SipRequest, WrongCallState
 from engine.application.outbound import OutboundCall
 from engine.application.party import Line
+from engine.application.schema.dial import Dub
 from engine.application.whisper import whisper
 from engine.dial.leg import Cause, Leg
 from engine.dial.request import InvalidRequest
@@ -97,7 +99,9 @@ class Control:
         if change.dtmf is not None:
             _line(subject).send_dtmf(change.dtmf.digit, duration_ms=change.dtmf.duration_ms)
         reply = await _request(_line(subject), change.sip_request) if change.sip_request is not None else None
-        if change.record is not None or change.dub is not None:
+        if change.dub is not None:
+            self._dub(subject, parse_dub(change.dub))
+        if change.record is not None:
             raise WrongCallState(_INCOMPATIBLE)
         if change.tag is not None:
             if isinstance(subject, _Child):
@@ -193,6 +197,13 @@ class Control:
         call = subject.call if isinstance(subject, _Child) else subject
         leg = subject.leg if isinstance(subject, _Child) else None
         call.session.background(whisper(call, verbs, leg), name="whisper")
+
+    def _dub(self, subject: Call | _Child, dub: Dub) -> None:
+        call = subject.call if isinstance(subject, _Child) else subject
+        conversation = call.dialling.conversation if call.dialling is not None else None
+        if conversation is None:
+            raise WrongCallState(_INCOMPATIBLE)
+        call.session.background(conversation.dub(dub), name="dub")
 
     async def _media_path(self, subject: Call | _Child, path: str) -> None:
         call = subject.call if isinstance(subject, _Child) else subject

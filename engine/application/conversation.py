@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from engine.application.applications import Application
 from engine.application.capture import DigitCapture
 from engine.application.direct_media import DirectMedia
+from engine.application.dub import DubTracks, tracks_for
 from engine.application.hold import HOLD_VERBS, HeldLeg, HoldDocuments
+from engine.application.schema.dial import Dub
 from engine.application.transfer import Transfer, refer_details
 from engine.application.verbs import listen, transcribe
 from engine.application.whisper import whisper
@@ -35,7 +37,17 @@ _NOT_FOUND = 500
 class Conversation:
     """Of one dial. Legs that are no SIP calls (`CallLeg`) have none of this."""
 
-    __slots__ = ("_callee", "_caller", "_capture", "_dialling", "_direct", "_holds", "_tasks", "winner")
+    __slots__ = (
+        "_callee",
+        "_caller",
+        "_capture",
+        "_dialling",
+        "_direct",
+        "_dubs",
+        "_holds",
+        "_tasks",
+        "winner",
+    )
 
     def __init__(self, dialling: Dialling, winner: Leg) -> None:
         self._dialling = dialling
@@ -46,6 +58,7 @@ class Conversation:
         self._capture: DigitCapture | None = None
         self._direct: DirectMedia | None = None
         self._holds: HoldDocuments | None = None
+        self._dubs: DubTracks | None = None
         self._tasks: list[asyncio.Task[Any]] = []
 
     def begin(self) -> None:
@@ -60,6 +73,8 @@ class Conversation:
         gain_db = self._dialling.verb.boost_audio_signal
         if gain_db is not None and self._callee.media is not None:
             self._callee.media.gain_db = gain_db
+        if self._dialling.verb.dub:
+            self._beside(self.dub(*self._dialling.verb.dub), "dub of a dial")
         if self._dialling.verb.is_direct:
             self._beside(self.media_path(is_direct=True), "direct media")
 
@@ -75,6 +90,9 @@ class Conversation:
             self._caller.unwatch(self._on_caller)
         if self._callee is not None:
             self._callee.unwatch(self._on_callee)
+        if self._dubs is not None:
+            self._dubs.close()
+            self._dubs = None
         direct, self._direct = self._direct, None
         if direct is not None and self._caller is not None and not self._caller.is_over:
             self._dialling.call.session.background(_come_back(direct), name="direct media ends")
@@ -125,6 +143,18 @@ class Conversation:
 
     def _beside(self, work: Coroutine[Any, Any, Any], name: str) -> None:
         self._tasks.append(self._dialling.call.session.background(work, name=name))
+
+    # --- tracks
+
+    async def dub(self, *actions: Dub) -> None:
+        """Tracks mixed into what both hear, one action after the other."""
+        caller, callee = self._caller, self._callee
+        if caller is None or callee is None or caller.media is None or callee.media is None:
+            return
+        if self._dubs is None:
+            self._dubs = tracks_for(self._dialling.call.session, (caller.media, callee.media))
+        for action in actions:
+            await self._dubs.apply(action)
 
     # --- hold
 
