@@ -1,7 +1,7 @@
 """`dub`: tracks mixed into a conversation, heard by both parties together with each other.
 
-Decision where the contract is silent: a track has to be added before it is played on, has one sound at a time at
-most, and is heard by everybody in the conversation. What cannot be had is an alert and changes nothing.
+Decision where the contract is silent: a track has to be added before it is played on, has at most one sound,
+and is heard by everybody in the conversation. What cannot be had is an alert and changes nothing.
 """
 
 from __future__ import annotations
