@@ -90,6 +90,7 @@ class CallLeg:
         "_end_of_call",
         "_exchange",
         "_id",
+        "_owed_digits",
         "_services",
         "_stream",
         "_watchers",
@@ -107,6 +108,8 @@ class CallLeg:
         self._asked: dict[int, asyncio.Future[Reply]] | None = None
         self._end_of_call: EndOfCall | None = None
         self._exchange: Exchange | None = None
+        self._owed_digits: tuple[tuple[str, int], ...] = ()
+        """For INFO, which has to wait for the ACK; digit and ms."""
         self.offer_handler: OfferHandler | None = None
         """Answers the peer's offers in place of the leg's own stream."""
         self.sip_status = 0
@@ -394,6 +397,9 @@ class CallLeg:
         """By the kind of leg, when the call is up."""
         if self._exchange is not None:
             self._exchange.may_begin()
+        owed, self._owed_digits = self._owed_digits, ()
+        for digit, duration_ms in owed:
+            self._send_info(digit, duration_ms)
         if self._watchers:
             self._tell(LegConfirmed(self._id, at))
 
@@ -462,7 +468,11 @@ class CallLeg:
 
     def _send_info(self, digit: str, duration_ms: int) -> None:
         call = self._call
-        if call is not None and call.state is InviteState.ESTABLISHED:
+        if call is None or call.state is not InviteState.ESTABLISHED:
+            return
+        if not call.is_known_to_peer:
+            self._owed_digits += ((digit, duration_ms),)
+        else:
             call.send_info(dtmf_relay(digit, duration_ms), self._services.endpoint.now())
             self._services.endpoint.touch()
 

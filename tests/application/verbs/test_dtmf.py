@@ -67,14 +67,13 @@ async def test_hanging_up_leaves_the_other_digits_unsent() -> None:
 
 async def test_a_party_without_telephone_event_gets_one_info_per_digit_in_order() -> None:
     async with on_sip_stage() as stage:
-        # INFO goes out once the caller has acknowledged the answer.
-        document = [{"verb": "answer"}, {"verb": "pause", "length": 0.3}]
-        stage.app.on("/call", [*document, {"verb": "dtmf", "dtmf": "15#A", "duration": 100}])
+        # The first digit is there before the ACK, in which case no request may be sent yet.
+        stage.app.on("/call", [{"verb": "dtmf", "dtmf": "15#A", "duration": 100}])
         bound = stage.services.endpoint.listeners[0].bound
         stage.caller.call(f"sip:{NUMBER}@{bound.host}:{bound.port}", sdp(40000, event=False))
         await stage.caller.until(Ended)
         infos = [event for event in stage.caller.events if isinstance(event, InfoReceived)]
         assert [dtmf_of(info.body) for info in infos] == [("1", 100), ("5", 100), ("#", 100), ("A", 100)]
         for earlier, later in itertools.pairwise(infos):
-            assert later.at - earlier.at > 0.1
+            assert later.at - earlier.at > 0.05
         await stage.quiet()
