@@ -63,6 +63,7 @@ class Database:
             raise StoreError(f"PostgreSQL needs the package {error.name}: the extra `postgresql`") from None
         if self.is_sqlite:
             event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin)
         return engine
 
     def occupy(self) -> None:
@@ -120,9 +121,16 @@ def _url_of(url: str) -> URL:
 
 
 def _prepare_sqlite(connection: object, _record: object) -> None:
+    # Left to itself the driver begins no transaction for CREATE and ALTER: a process that dies between two of
+    # them would leave half a schema.
+    connection.isolation_level = None  # type: ignore[attr-defined]
     cursor = connection.cursor()  # type: ignore[attr-defined]
     # WAL with NORMAL: a commit survives the death of the process; only a power cut may take the last ones.
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")

@@ -28,14 +28,12 @@ from sqlalchemy import (
 
 from engine.errors import EngineError
 
-__all__ = ["SCHEMA_VERSION", "StoreError", "alerts", "calls", "legs", "outbox", "prepare_schema"]
+__all__ = ["Migration", "StoreError", "alerts", "calls", "legs", "outbox", "prepare_schema"]
 
 
 class StoreError(EngineError):
     """The store cannot be opened or read: no such place, somebody else's schema, in use by another engine."""
 
-
-SCHEMA_VERSION = 1
 
 _metadata = MetaData()
 
@@ -147,26 +145,29 @@ outbox = Table(
     Index("outbox_left", "node", "run"),
 )
 
-_MIGRATIONS: Sequence[Callable[[Connection], None]] = ()
-"""The n-th brings version n + 1 to n + 2."""
+Migration = Callable[[Connection], None]
+
+_MIGRATIONS: Sequence[Migration] = ()
 
 
-def prepare_schema(connection: Connection) -> None:
+def prepare_schema(connection: Connection, migrations: Sequence[Migration] = _MIGRATIONS) -> None:
     """Create the tables, or bring older ones to this version, in the transaction of `connection`.
 
-    StoreError: the database was written by a newer version of this program.
+    `migrations`: the n-th brings version n + 1 to n + 2. StoreError: the database was written by a newer
+    version of this program.
     """
+    ours = len(migrations) + 1
     if connection.dialect.name == "postgresql":
         # Two engines starting on an empty database: one creates, the other waits and finds.
         connection.execute(text("SELECT pg_advisory_xact_lock(7465131)"))
     if not inspect(connection).has_table(_version.name):
         _metadata.create_all(connection)
-        connection.execute(insert(_version), {"version": SCHEMA_VERSION})
+        connection.execute(insert(_version), {"version": ours})
         return
     version = connection.execute(select(_version.c.version)).scalar_one()
-    if version > SCHEMA_VERSION:
-        raise StoreError(f"the database has version {version}, this program knows {SCHEMA_VERSION}")
-    for migrate in _MIGRATIONS[version - 1 :]:
+    if version > ours:
+        raise StoreError(f"the database has version {version}, this program knows {ours}")
+    for migrate in migrations[version - 1 :]:
         migrate(connection)
-    if version < SCHEMA_VERSION:
-        connection.execute(update(_version), {"version": SCHEMA_VERSION})
+    if version < ours:
+        connection.execute(update(_version), {"version": ours})

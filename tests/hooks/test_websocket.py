@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import cast
 
 import pytest
-import websockets
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.typing import Subprotocol
+from websockets.asyncio.server import ServerConnection
 
 from engine.hooks import (
     Alerts,
@@ -32,70 +29,10 @@ from engine.hooks.websocket import WebSocketCallHooks
 from tests.hooks.host import HookHost
 from tests.hooks.test_client import Pauses, closed_port
 from tests.hooks.test_http_hooks import Kept
+from tests.hooks.ws_application import Application, Message, ack
 
 CALL = "e35d4edf-efd2-424c-8667-c6c5f53b1e1b"
 ACCOUNT = "de190aaa-e84b-4bb2-86e3-0e6b5f8c2a11"
-Message = dict[str, object]
-
-
-class Application:
-    """Keeps every message; answers by type with the data the test gave, or with a plain ack."""
-
-    def __init__(self) -> None:
-        self.seen: list[Message] = []
-        self.connections: list[ServerConnection] = []
-        self.answers: dict[str, Callable[[ServerConnection, Message], list[str]]] = {}
-        self._changed = asyncio.Condition()
-        self.server: Server | None = None
-        self.port = 0
-
-    async def serve_one(self, connection: ServerConnection) -> None:
-        self.connections.append(connection)
-        try:
-            async for text in connection:
-                message = cast("Message", json.loads(text))
-                self.seen.append(message)
-                async with self._changed:
-                    self._changed.notify_all()
-                for answer in self._answers_to(connection, message):
-                    await connection.send(answer)
-        except websockets.ConnectionClosedError:
-            pass
-
-    def _answers_to(self, connection: ServerConnection, message: Message) -> list[str]:
-        kind = cast("str", message["type"])
-        if kind in self.answers:
-            return self.answers[kind](connection, message)
-        return [] if kind in ("call:status", "verb:status", "session:reconnect") else [ack(message)]
-
-    def types(self) -> list[str]:
-        return [cast("str", message["type"]) for message in self.seen]
-
-    async def until(self, is_enough: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10), self._changed:
-            await self._changed.wait_for(is_enough)
-
-    def url(self, path: str = "/call") -> str:
-        return f"ws://127.0.0.1:{self.port}{path}"
-
-    async def start(self) -> None:
-        self.server = await serve(
-            self.serve_one, "127.0.0.1", self.port, subprotocols=[Subprotocol("ws.jambonz.org")]
-        )
-        self.port = next(iter(self.server.sockets)).getsockname()[1]
-
-    async def stop(self) -> None:
-        assert self.server is not None
-        self.server.close()
-        await self.server.wait_closed()
-
-
-def ack(message: Message, *data: object) -> str:
-    """An ack, with a document if there is one."""
-    answer: Message = {"type": "ack", "msgid": message["msgid"]}
-    if data:
-        answer["data"] = data[0]
-    return json.dumps(answer)
 
 
 @asynccontextmanager
