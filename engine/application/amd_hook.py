@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from amd import AmdEvent, AmdParams, Decision, hook_fields
+from amd import AmdEvent, AmdParams, Decision, Rule, hook_fields
 from engine.application.schema.dial import Amd
 from engine.application.session import Session
 from engine.hooks.payloads import CallFacts
@@ -41,7 +41,7 @@ def amd_params(amd: Amd) -> AmdParams:
 class AmdHook:
     """Sends every event of one detector; verbs in an answer replace the application."""
 
-    __slots__ = ("_amd", "_facts", "_session", "_verb_id", "verdict")
+    __slots__ = ("_amd", "_facts", "_is_stopped", "_session", "_verb_id", "verdict")
 
     def __init__(self, amd: Amd, session: Session, facts: Callable[[], CallFacts], verb_id: str = "") -> None:
         """`facts`: of the leg that is listened to."""
@@ -49,12 +49,16 @@ class AmdHook:
         self._session = session
         self._facts = facts
         self._verb_id = verb_id
+        self._is_stopped = False
         self.verdict = ""
         """What was decided; empty: nothing yet."""
 
     def tell(self, event: AmdEvent) -> None:
         """From the detector."""
         if isinstance(event, Decision):
+            if event.rule is Rule.AUDIO_ENDED:
+                self.stop()  # nobody is there any more: a guess is for statistics, not for an application
+                return
             self.verdict = event.verdict.value
         fields = hook_fields(event, language=self._language)
         if fields is not None:
@@ -65,9 +69,9 @@ class AmdHook:
         self._ask({"type": "amd_error", "error": error})
 
     def stop(self) -> None:
-        """The conversation is over; an application that waits for a decision is told that none will come."""
-        if not self.verdict:
-            self.verdict = "stopped"
+        """The conversation is over: an application that waits for a decision is told that none will come."""
+        if not self.verdict and not self._is_stopped:
+            self._is_stopped = True
             self._ask({"type": "amd_stopped"})
 
     @property

@@ -109,6 +109,19 @@ async def test_verbs_in_the_answer_replace_the_application_and_the_action_hook_c
 
 
 @in_virtual_time
+async def test_a_conversation_that_ends_undecided_is_told_as_stopped() -> None:
+    plane = MediaPlane()
+    async with rehearsal([_dial()]) as stage:
+        callee = await _answered(stage, plane)
+        await callee.says(pause(0.3), HELLO)
+        stage.legs[0].end()
+        await settle()
+        assert _amd(stage) == [{"type": "amd_stopped"}]
+        callee.far.close()
+    await plane.close()
+
+
+@in_virtual_time
 async def test_dv41_media_before_the_answer_never_starts_the_detection() -> None:
     plane = MediaPlane()
     async with rehearsal([_dial(), {"verb": "hangup"}]) as stage:
