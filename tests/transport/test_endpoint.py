@@ -290,17 +290,20 @@ async def test_timers_of_a_busy_endpoint_share_wake_ups_and_are_never_early() ->
         silent.bind((V4, 0))
         async with phone(transports=(UDP,), timers=Timers(t1=0.3)) as alice:
             times: dict[bytes, list[float]] = {}
+            asked_at = 0.0
 
             def note(at: float, direction: Direction, flow: Flow, data: bytes) -> None:
-                times.setdefault(data, []).append(at)
+                # On a busy machine a message leaves later than the moment its timer counts from.
+                times.setdefault(data, [asked_at]).append(at)
 
             alice.endpoint.add_tracer(note)
             for _ in range(50):
+                asked_at = alice.endpoint.now()
                 alice.endpoint.invite(invitation(Hop(UDP, Address(*silent.getsockname()))), Owner())
                 await asyncio.sleep(0.001)  # spreads the deadlines; how well does not matter
-            await eventually(lambda: sum(len(each) >= 2 for each in times.values()) == 50)
-            assert all(second - first >= 0.299 for first, second, *_ in times.values())
-            again = sorted(second for _, second, *_ in times.values())
+            await eventually(lambda: sum(len(each) >= 3 for each in times.values()) == 50)
+            assert all(again - asked >= 0.3 for asked, _, again, *_ in times.values())
+            again = sorted(second for _, _, second, *_ in times.values())
             wake_ups = 1 + sum(later - earlier > 0.010 for earlier, later in itertools.pairwise(again))
             assert wake_ups <= 2 + (again[-1] - again[0]) / 0.025
 
