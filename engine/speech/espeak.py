@@ -41,7 +41,7 @@ class EspeakSynthesiser:
     SSML that the library cannot stand is said without its tags.
     """
 
-    __slots__ = ("_is_closed", "_process", "_turn", "_voices")
+    __slots__ = ("_is_closed", "_problem", "_process", "_turn", "_voices")
 
     vendor = "espeak"
 
@@ -50,6 +50,8 @@ class EspeakSynthesiser:
         self._voices: Sequence[Voice] = ()
         self._turn = asyncio.Lock()
         self._is_closed = False
+        self._problem = ""
+        """Why it can never speak on this machine."""
 
     @property
     def pid(self) -> int | None:
@@ -105,6 +107,8 @@ class EspeakSynthesiser:
     async def _started(self) -> asyncio.subprocess.Process:
         if self._is_closed:
             raise SynthesisFailed("the synthesiser is closed")
+        if self._problem:
+            raise SynthesisFailed(self._problem)
         if self._process is not None and self._process.returncode is None:
             return self._process
         self._process = await asyncio.create_subprocess_exec(
@@ -122,6 +126,7 @@ class EspeakSynthesiser:
             raise
         if ready.problem:
             await self._stop()
+            self._problem = ready.problem
             raise SynthesisFailed(ready.problem)
         self._voices = ready.voices
         return self._process

@@ -24,6 +24,8 @@ from media.audio import Pcm
 __all__ = ["main"]
 
 _PR_SET_PDEATHSIG = 1
+_NICE = 5
+"""Words may come a little later; the audio of calls may not."""
 
 
 def main() -> None:
@@ -33,6 +35,7 @@ def main() -> None:
         if os.getppid() != int(sys.argv[1]):
             return
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the owner's to handle
+    os.nice(_NICE)
     out = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # native prints go to standard error
     try:

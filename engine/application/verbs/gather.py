@@ -164,6 +164,12 @@ class _Gather:
             self._recognising = asyncio.get_running_loop().create_task(
                 self._recognise(), name="recognition of gather"
             )
+            self._recognising.add_done_callback(self._recognition_ended)
+
+    def _recognition_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            # A bug, which is raised in the end; nobody must wait for words until then.
+            self._inbox.put_nowait(_RecognitionOver("the recogniser broke down"))
 
     async def _recognise(self) -> None:
         """With the recogniser asked for, then with the one to fall back on."""

@@ -17,6 +17,7 @@ from engine.speech.recognition import (
     SpeechBegan,
 )
 from tests.application.verbs.sounding import FACTS, Stage, on_stage
+from tests.application.verbs.streaming import ScriptedSession
 from tests.support.virtual_time import in_virtual_time, settle
 
 
@@ -287,3 +288,17 @@ async def test_early_media_of_the_prompt_leaves_the_caller_unanswered() -> None:
         stage.key("1")
         await running
         assert stage.heard_tones() == [(500, 1.0)]
+
+
+@in_virtual_time
+async def test_a_recogniser_with_a_bug_is_an_error_and_not_an_endless_wait() -> None:
+    async with on_stage() as stage:
+
+        async def broken(options: object) -> ScriptedSession:
+            raise ValueError("a bug")
+
+        stage.recogniser.open = broken  # type: ignore[method-assign]
+        await stage.run(gather(input=["speech"], timeout=0), {"verb": "play", "url": "400x0.5"})
+        assert stage.now < 1.0
+        assert ("engine-error", "gather failed: ValueError") in stage.alerts
+        assert stage.heard_tones() == [(400, 0.5)]

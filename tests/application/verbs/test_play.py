@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from engine.application.document import parse_document
 from tests.application.verbs.sounding import FACTS, on_stage
 from tests.support.virtual_time import in_virtual_time, settle
 
@@ -171,3 +172,17 @@ async def test_files_come_at_the_rate_of_the_call() -> None:
         assert stage.files.asked == [("400x1", 16000)]
         told = stage.hooks.asked[0][1]
         assert (told["playback_milliseconds"], told["playback_last_offset_pos"]) == (500, 8000)
+
+
+@in_virtual_time
+async def test_another_document_takes_over_within_a_packet_and_the_hook_is_told_of_the_end() -> None:
+    async with on_stage() as stage:
+        running = stage.start({"verb": "play", "url": "400x60", "actionHook": "/played"})
+        await asyncio.sleep(1.0)
+        document = parse_document([{"verb": "play", "url": "800x1"}])
+        assert stage.session.replace(document, ticket=stage.session.ticket())
+        await running
+        assert stage.heard_tones() == [(400, 1.0), (800, 1.0)]
+        [(url, told)] = stage.hooks.told
+        assert (url, told["playback_milliseconds"]) == ("/played", pytest.approx(1000, abs=40))
+        assert stage.hooks.asked == []
