@@ -1,4 +1,5 @@
-"""Before a request is looked at: whose is it, is it one too many, is it too large. Then it is counted.
+"""Before a request is looked at: whose is it, is it one too many, is it too large. Then it is counted, and
+logged at level debug: at any other one a request costs no line.
 
 The gate is the outermost ASGI application, so that a stranger's request costs a hash and nothing else.
 """
@@ -9,12 +10,15 @@ import time
 from collections import Counter
 from typing import cast
 
+import structlog
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from engine.api.errors import ApiError, render
 from engine.api.keys import Keys
 
 __all__ = ["Gate"]
+
+log = structlog.get_logger(__name__)
 
 
 class Gate:
@@ -39,6 +43,8 @@ class Gate:
         async def count(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answered[message["status"]] += 1
+                # Without the query, which may say who calls whom.
+                log.debug("api request", method=scope["method"], path=scope["path"], status=message["status"])
             await send(message)
 
         try:

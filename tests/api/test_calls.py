@@ -84,7 +84,7 @@ async def test_dv50_the_outcome_of_a_created_call_comes_from_the_dial_s_table(
         assert (told.payload["call_sid"], told.payload["sip_status"]) == (created.json["sid"], sip_status)
 
 
-async def test_a_ringing_call_is_listed_counted_and_cancelled_by_put_and_by_delete() -> None:
+async def test_dv85_a_ringing_call_is_listed_counted_and_cancelled_by_put_and_by_delete() -> None:
     async with _lab() as (app, far, rest):
         sids = [(await rest("POST", CALLS, _body(app, far, user))).json["sid"] for user in ("alice", "bob")]
         assert (await rest("GET", f"/v1/Accounts/{ACCOUNT_SID}/CallCount")).json == {

@@ -12,10 +12,19 @@ import aiohttp
 from litestar.types import Message, Receive, Scope
 from msgspec import Struct
 
+from amd import (
+    Beep,
+    Decision,
+    GreetingEnded,
+    Tone,
+    Verdict,
+)
+from amd.events import BeepShape, Evidence, Rule, ToneName
 from engine.api.dials.book import DialBook
 from engine.api.dials.stream import EventStream
 from engine.api.services import ApiLimits
 from engine.api.visitors import Visitors
+from engine.dial.events import DetectorFired, DtmfReceived
 from engine.dial.request import DialRequest, Target
 from tests.api.phones import phones
 from tests.api.serving import ALICE, KEY, Api, api, services, until, waiting_for
@@ -95,6 +104,62 @@ async def test_every_status_of_every_leg_is_told_and_the_result_comes_last() -> 
         assert heard[-1].data == (await http("GET", where)).json["result"]
         times = [each.data["at_s"] for each in heard[:-1]]
         assert times == sorted(times)
+
+
+async def test_what_is_heard_and_keyed_is_told_between_the_statuses() -> None:
+    async with phones() as far, api() as http:
+        where = (await http("POST", "/v1/dials", {"targets": [far.uri("answers")]})).headers["location"]
+        (dial,) = http.engine.dials
+        await until(lambda: dial.winner is not None)
+        assert dial.winner is not None
+        leg, now = dial.winner.id, asyncio.get_running_loop().time()
+        machine = Decision(Verdict.MACHINE, Rule.LONG_GREETING, 0.9712, "2.9 s of speech", Evidence(), 30_000)
+        undecided = Decision(Verdict.UNDECIDED, Rule.TIMEOUT, 0.5, "", Evidence(), 120_000)
+        beep = Beep(1000.4, (1000.4,), BeepShape.SINGLE, 400.0, -12.0, 0.04, 40_000, 43_200, 43_300)
+        music = Tone(ToneName.MUSIC, "music", (), 0, 8000)
+        for detail in (machine, GreetingEnded(38_000, 54_000), beep, undecided, music):
+            dial.post(DetectorFired(leg, now, detail))
+        dial.post(DtmfReceived(leg, now, "5", 120))
+        async with listening(http, where) as listener:
+            far.hang_up()
+            heard = await listener.rest()
+        told = [
+            {**each.data, "event_name": each.name} for each in heard if each.name in ("amd", "tone", "dtmf")
+        ]
+        for each in told:
+            assert each.pop("call_sid") == leg
+            assert each.pop("at_s") >= 0
+        assert told == [
+            {
+                "event_name": "amd",
+                "event": "amd",
+                "amd_type": "machine",
+                "type": "amd_machine_detected",
+                "reason": "long greeting",
+                "greeting": "",
+                "language": "",
+                "confidence": 0.971,
+            },
+            {"event_name": "amd", "event": "silence", "type": "amd_machine_stopped_speaking"},
+            {
+                "event_name": "amd",
+                "event": "beep",
+                "type": "amd_tone_detected",
+                "frequency": 1000,
+                "variance": 0.0,
+            },
+            {"event_name": "amd", "type": "amd_decision_timeout", "confidence": 0.5},
+            {"event_name": "tone", "tone": "music", "meaning": "music"},
+            {"event_name": "dtmf", "digit": "5", "duration_ms": 120},
+        ]
+
+
+async def test_detection_is_asked_for_with_true_or_with_options() -> None:
+    async with phones() as far, api() as http:
+        for amd in (True, {"no_speech_timeout_ms": 300, "threshold_word_count": 5}):
+            body = {"targets": [far.uri("brief")], "amd": amd}
+            reply = await http("POST", "/v1/dials?wait=true", body)
+            assert reply.json["dial_status"] == "completed"
 
 
 async def test_who_comes_late_gets_all_and_who_comes_back_gets_the_rest() -> None:

@@ -113,7 +113,7 @@ async def test_stopping_with_requests_open_answers_them_and_leaves_nothing() -> 
         status, location, body = await waiting
         assert status == 503
         assert location == f"/v1/dials/{dial_id}"
-        assert "goes on" in body["detail"]
+        assert "before the dial has its result" in body["detail"]
         assert (await stream.read()).count(b"event: status") == 2
         assert await idle.read() == b""
         idle_writer.close()
@@ -257,6 +257,32 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
         last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         said = await _exchange(http, request * 9 + last)
         assert said.count(b"HTTP/1.1 200 ") == 10
+
+
+async def test_a_response_is_one_packet() -> None:
+    async with api() as http:
+        reader, writer = await asyncio.open_connection(http.server.host, http.server.port)
+        for _ in range(5):
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            said = await reader.read(65_536)
+            assert said.startswith(b"HTTP/1.1 200 ")
+            assert said.endswith(b"\r\n\r\nok\n")
+        writer.close()
+
+
+async def test_who_asks_before_sending_a_body_is_told_to_go_on() -> None:
+    async with api() as http:
+        reader, writer = await asyncio.open_connection(http.server.host, http.server.port)
+        body = b'{"targets": []}'
+        writer.write(
+            f"POST /v1/dials HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\nExpect: 100-continue\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        )
+        async with asyncio.timeout(5):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
+            writer.write(body)
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+        writer.close()
 
 
 @pytest.mark.parametrize(

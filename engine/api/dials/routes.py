@@ -107,7 +107,10 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
                 await asyncio.wait((gone,))
         if not entry.has_ended:
             raise ApiError(
-                503, "the server stops; the dial goes on", retry_after_s=1, headers=tuple(where.items())
+                503,
+                "the server stops before the dial has its result",
+                retry_after_s=1,
+                headers=tuple(where.items()),
             )
         return Answer(entry.result_body(), status_code=200, headers=where)
 
