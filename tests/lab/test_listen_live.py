@@ -13,8 +13,8 @@ from engine.softphone import Answer as Answers
 from engine.softphone import CallState, Tone, Wav
 from media.audio import to_bytes
 from media.recorder import WavRecorder
-from tests.listen.server import listen_server, until
-from tests.media.signals import amplitude_at, tone
+from tests.listen.server import listen_server, until, usual_amplitude
+from tests.media.signals import tone
 from tests.speech.voice import spoken
 from tests.support.application import WebApplication
 from tests.support.phones import PhoneRack
@@ -60,8 +60,8 @@ async def test_dv84_listen_beside_a_dial_has_the_caller_left_and_the_callee_righ
     assert hello["parentCallSid"] == told["call_sid"]
     sides = server.pcm(channels=2)[8000 : 90 * 160]
     for side, own, other in ((sides[:, 0], 600, 1700), (sides[:, 1], 1700, 600)):
-        assert amplitude_at(side, own) > 5000
-        assert amplitude_at(side, other) < 100
+        assert usual_amplitude(side, own) > 5000
+        assert usual_amplitude(side, other) < 100
 
 
 async def test_wh34_what_the_server_sends_is_heard_by_the_caller_and_its_keys_reach_the_server(

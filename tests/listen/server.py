@@ -18,10 +18,11 @@ from websockets.typing import Subprotocol
 from media import MediaPlane, MediaStream
 from media.audio import Pcm, from_bytes
 from media.codecs import PCMU, open_codec
+from media.negotiate import AudioCapabilities
 from tests.media.far_side import FarSide, sdp
-from tests.media.signals import tone
+from tests.media.signals import amplitude_at, tone
 
-__all__ = ["ListenServer", "Talker", "listen_server", "talker", "until"]
+__all__ = ["ListenServer", "Talker", "listen_server", "talker", "until", "usual_amplitude"]
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
@@ -29,6 +30,15 @@ async def until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - what another party has received has no event
             await asyncio.sleep(0.004)
+
+
+def usual_amplitude(pcm: Pcm, frequency_hz: float, rate_hz: int = 8000) -> float:
+    """Of one frequency, in most of the piece: the median over windows of 100 ms. A packet that came late,
+    because the machine was busy, is no fault of what is tested."""
+    size = rate_hz // 10
+    windows = [pcm[at : at + size] for at in range(0, len(pcm) - size + 1, size)]
+    assert windows, f"only {len(pcm)} samples"
+    return float(np.median([amplitude_at(window, frequency_hz, rate_hz) for window in windows]))
 
 
 class ListenServer:
@@ -168,11 +178,18 @@ class Talker:
 
 
 @asynccontextmanager
-async def talker(plane: MediaPlane, *, hz: float = 0.0, ssrc: int = 0x1001) -> AsyncIterator[Talker]:
+async def talker(
+    plane: MediaPlane,
+    *,
+    hz: float = 0.0,
+    ssrc: int = 0x1001,
+    codecs: tuple[str, ...] = ("0 PCMU/8000", "101 telephone-event/8000"),
+    capabilities: AudioCapabilities | None = None,
+) -> AsyncIterator[Talker]:
     """A stream of the plane with somebody at its other end; whole tones per second (`hz` an integer)."""
     far = FarSide(ssrc=ssrc)
-    stream = plane.stream()
-    stream.receive_offer(sdp(far.port))
+    stream = plane.stream(capabilities)
+    stream.receive_offer(sdp(far.port, codecs=codecs))
     made = Talker(stream, far)
     made.hz = hz
     try:

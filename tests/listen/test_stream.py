@@ -17,8 +17,9 @@ import pytest_asyncio
 
 from engine.listen import Back, Flow, ListenClient, ListenEnd, ListenOptions, ListenStream, Mix, Retry
 from media import MediaConfig, MediaPlane
-from media.audio import to_bytes
-from tests.listen.server import ListenServer, Talker, listen_server, talker, until
+from media.audio import level_dbov, to_bytes
+from media.negotiate import AudioCapabilities
+from tests.listen.server import ListenServer, Talker, listen_server, talker, until, usual_amplitude
 from tests.media.signals import amplitude_at, tone
 
 _FACTS = {"callSid": "e35d4edf-efd2-424c-8667-c6c5f53b1e1b", "from": "+15550100", "direction": "inbound"}
@@ -124,8 +125,8 @@ async def test_wh32_frames_are_20_ms_of_the_callers_voice_at_the_rate_asked_for(
         await server.heard(50)
     assert {len(frame) for frame in server.frames} == {rate_hz // 50 * 2}
     voice = server.pcm()[rate_hz // 5 : rate_hz // 5 + rate_hz // 2]
-    assert amplitude_at(voice, 1000, rate_hz) == pytest.approx(8000, rel=0.05)
-    assert amplitude_at(voice, 1500, rate_hz) < 100
+    assert usual_amplitude(voice, 1000, rate_hz) == pytest.approx(8000, rel=0.05)
+    assert usual_amplitude(voice, 1500, rate_hz) < 100
 
 
 async def test_wh32_stream_time_is_call_time_over_lost_packets_and_pauses(
@@ -143,11 +144,11 @@ async def test_wh32_stream_time_is_call_time_over_lost_packets_and_pauses(
         resumed_from = len(server.frames)
         await server.heard(resumed_from + 25)
         passed_s, frames = loop.time() - began, len(server.frames) - first
-    assert frames == pytest.approx(passed_s * 50, abs=2)
+    assert frames == pytest.approx(passed_s * 50, abs=4)
     pcm = server.pcm()
-    assert amplitude_at(pcm[160 * (silent_from - 15) : 160 * (silent_from - 5)], 1000) > 6000
+    assert usual_amplitude(pcm[160 * (silent_from - 15) : 160 * (silent_from - 5)], 1000) > 6000
     assert np.abs(pcm[160 * (silent_from + 10) : 160 * (resumed_from - 2)]).max() < 50
-    assert amplitude_at(pcm[160 * (resumed_from + 12) : 160 * (resumed_from + 22)], 1000) > 6000
+    assert usual_amplitude(pcm[160 * (resumed_from + 12) : 160 * (resumed_from + 22)], 1000) > 6000
 
 
 async def test_wh32_what_is_said_after_lost_packets_is_where_it_belongs(
@@ -166,6 +167,28 @@ async def test_wh32_what_is_said_after_lost_packets_is_where_it_belongs(
     after = [n for n, window in enumerate(windows) if amplitude_at(window, 1700) > 6000]
     assert (after[0] - before[-1]) * 2 == pytest.approx(lost, abs=6)  # in packets
     assert len(after) >= 15
+
+
+async def test_wh32_a_caller_who_sends_comfort_noise_once_is_heard_as_noise_for_as_long_as_it_is_quiet(
+    plane: MediaPlane, client: ListenClient
+) -> None:
+    """DTX: a codec that stops in pauses says how the room sounds (RFC 3389), then nothing."""
+    codecs = ("0 PCMU/8000", "13 CN/8000")
+    capabilities = AudioCapabilities(comfort_noise=True)
+    async with (
+        listen_server() as server,
+        talker(plane, hz=600, codecs=codecs, capabilities=capabilities) as caller,
+        running(client, ListenOptions(url=server.url), caller),
+    ):
+        await server.heard(40)
+        caller.is_sending = False
+        caller.far.send(caller.stream.port, bytes([40]), payload_type=13)  # -40 dBov
+        quiet_from, began = len(server.frames), asyncio.get_running_loop().time()
+        await server.heard(quiet_from + 40)
+        assert asyncio.get_running_loop().time() - began == pytest.approx(0.8, abs=0.15)
+    noise = server.pcm()[160 * (quiet_from + 15) :]
+    assert usual_amplitude(noise, 600) < 200
+    assert level_dbov(noise) == pytest.approx(-40, abs=3)
 
 
 async def test_wh32_a_caller_who_never_sends_is_silence_at_the_same_pace(
@@ -195,8 +218,8 @@ async def test_dv84_stereo_carries_the_caller_left_and_the_callee_right(
     assert {len(frame) for frame in server.frames} == {640}
     sides = server.pcm(channels=2)[1600:]
     for side, own, other in ((sides[:, 0], 600, 1700), (sides[:, 1], 1700, 600)):
-        assert amplitude_at(side, own) > 7000
-        assert amplitude_at(side, other) < 60
+        assert usual_amplitude(side, own) > 7000
+        assert usual_amplitude(side, other) < 60
 
 
 @pytest.mark.parametrize(("channel", "heard", "unheard"), [(1, 600, 1700), (2, 1700, 600)])
@@ -211,8 +234,8 @@ async def test_dv84_mono_is_the_caller_and_channel_2_the_callee(
     ):
         await server.heard(40)
     pcm = server.pcm()[1600:]
-    assert amplitude_at(pcm, heard) > 7000
-    assert amplitude_at(pcm, unheard) < 60
+    assert usual_amplitude(pcm, heard) > 7000
+    assert usual_amplitude(pcm, unheard) < 60
 
 
 async def test_dv84_mixed_is_the_sum_of_both_and_one_silent_side_leaves_the_other(
@@ -230,10 +253,10 @@ async def test_dv84_mixed_is_the_sum_of_both_and_one_silent_side_leaves_the_othe
         await server.heard(alone_from + 20)
     pcm = server.pcm()
     both, alone = pcm[1600 : 40 * 160], pcm[160 * alone_from :]
-    assert amplitude_at(both, 600) > 7000
-    assert amplitude_at(both, 1700) > 7000
-    assert amplitude_at(alone, 600) > 7000
-    assert amplitude_at(alone, 1700) < 60
+    assert usual_amplitude(both, 600) > 7000
+    assert usual_amplitude(both, 1700) > 7000
+    assert usual_amplitude(alone, 600) > 7000
+    assert usual_amplitude(alone, 1700) < 60
 
 
 def _clip(hz: float, seconds: float, rate_hz: int = 8000) -> str:
@@ -269,8 +292,8 @@ async def test_wh34_audio_of_the_server_is_played_to_the_leg_in_order_and_told_w
         {"type": "mark", "data": {"name": "end", "event": "playout"}},
     ]
     assert len(heard) == pytest.approx(6400, abs=480)
-    assert amplitude_at(heard[400:2800], 700) > 7000
-    assert amplitude_at(heard[3600:6000], 1900) > 7000
+    assert usual_amplitude(heard[400:2800], 700) > 7000
+    assert usual_amplitude(heard[3600:6000], 1900) > 7000
 
 
 async def test_wh34_kill_audio_is_silence_within_two_packets(plane: MediaPlane, client: ListenClient) -> None:
@@ -301,7 +324,7 @@ async def test_wh34_binary_frames_are_played_continuously_when_streaming(
         await server.told({"type": "mark", "data": {"name": "said", "event": "playout"}})
         heard = caller.heard
     assert len(heard) == pytest.approx(8000, abs=480)
-    assert amplitude_at(heard[400:7600], 800) > 7000
+    assert usual_amplitude(heard[400:7600], 800) > 7000
 
 
 async def test_wh34_binary_frames_are_ignored_without_streaming(
@@ -376,7 +399,7 @@ async def test_wh35_wss_is_spoken_and_a_certificate_nobody_vouches_for_is_refuse
         async with running(trusting, options, caller):
             await server.heard(30)
     await trusting.close()
-    assert amplitude_at(server.pcm()[1600:], 1000) > 7000
+    assert usual_amplitude(server.pcm()[1600:], 1000) > 7000
 
 
 async def test_wh36_pause_sends_nothing_silence_sends_zeros_resume_goes_on_in_call_time(
@@ -385,9 +408,10 @@ async def test_wh36_pause_sends_nothing_silence_sends_zeros_resume_goes_on_in_ca
     async with listen_server() as server, call(plane, client, server=server) as (run, caller):
         await server.heard(20)
         run.stream.control(Flow.PAUSE)
-        await asyncio.sleep(0.05)
-        paused_at, sent = len(server.frames), caller.far.sequence
-        await until(lambda: caller.far.sequence >= sent + 20)
+        sent = caller.far.sequence
+        await until(lambda: caller.far.sequence >= sent + 5)  # what was on its way has arrived
+        paused_at = len(server.frames)
+        await until(lambda: caller.far.sequence >= sent + 25)
         assert len(server.frames) == paused_at
         run.stream.control(Flow.SILENCE)
         await server.heard(paused_at + 20)
@@ -395,9 +419,9 @@ async def test_wh36_pause_sends_nothing_silence_sends_zeros_resume_goes_on_in_ca
         resumed_at = len(server.frames) + 2
         await server.heard(resumed_at + 20)
     pcm = server.pcm()
-    assert amplitude_at(pcm[1600 : paused_at * 160], 1000) > 7000
+    assert usual_amplitude(pcm[1600 : paused_at * 160], 1000) > 7000
     assert not pcm[(paused_at + 1) * 160 : (paused_at + 19) * 160].any()
-    assert amplitude_at(pcm[resumed_at * 160 :], 1000) > 7000
+    assert usual_amplitude(pcm[resumed_at * 160 :], 1000) > 7000
 
 
 async def test_wh37_the_server_closing_the_socket_ends_the_stream(
@@ -458,7 +482,7 @@ async def test_dv84_a_broken_connection_is_made_again_and_nothing_of_the_outage_
         await server.connected(2)
         await server.heard(before + 40)
         passed_s = asyncio.get_running_loop().time() - began
-        assert len(server.frames) - before == pytest.approx(passed_s * 50, abs=3)
+        assert len(server.frames) - before == pytest.approx(passed_s * 50, abs=5)
         assert server.texts[0] == server.texts[1]
         assert [kind for kind, _ in run.reports] == ["listen-connection"]
         assert not run.task.done()
@@ -487,7 +511,7 @@ async def test_a_slow_server_loses_the_oldest_audio_and_is_reported(
             at = len(server.frames)
             await server.heard(at + 30)
             newest = server.pcm(channels=2)[-64000 // 4 :]
-            assert amplitude_at(newest[:, 0], 600, 64000) > 7000
+            assert usual_amplitude(newest[:, 0], 600, 64000) > 7000
 
 
 async def test_nonsense_from_the_server_is_reported_a_few_times_and_costs_nothing_else(
@@ -516,7 +540,7 @@ async def test_what_somebody_else_plays_takes_the_place_of_the_servers_audio(
         await until(lambda: len(caller.heard) > 800)
         caller.stream.play(PcmPlayer(tone(1500, seconds=0.3), 8000))
         await server.told({"type": "playDone", "data": {"id": "long"}})
-        await until(lambda: amplitude_at(caller.heard[-1200:], 1500) > 6000)
+        await until(lambda: usual_amplitude(caller.heard[-1200:], 1500) > 6000)
 
 
 async def test_when_the_stream_ends_its_audio_and_its_taps_end(

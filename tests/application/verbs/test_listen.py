@@ -14,8 +14,8 @@ from engine.application.verbs import listen
 from engine.speech.recognition import Alternative, RecognitionResult
 from media.audio import to_bytes
 from tests.application.verbs.streaming import FACTS, SID, ScriptedRecogniser, plane, stage
-from tests.listen.server import ListenServer, listen_server, talker, until
-from tests.media.signals import amplitude_at, tone
+from tests.listen.server import ListenServer, listen_server, talker, until, usual_amplitude
+from tests.media.signals import tone
 
 
 def _verb(server: ListenServer, **properties: object) -> dict[str, Any]:
@@ -45,7 +45,7 @@ async def test_listen_answers_streams_and_tells_its_hook_when_the_server_closes(
         assert "digits" not in asked.payload
         hello = server.texts[0]
         assert (hello["callSid"], hello["from"], hello["clientId"]) == (SID, "+15550100", "12udih")
-        assert amplitude_at(server.pcm()[1600:], 1000) > 7000
+        assert usual_amplitude(server.pcm()[1600:], 1000) > 7000
 
 
 async def test_early_media_is_enough_if_asked_for() -> None:
@@ -128,7 +128,7 @@ async def test_play_beep_is_heard_before_the_stream_begins() -> None:
         await until(lambda: len(caller.heard) > 3000)
         assert server.connections == []
         await server.connected()
-        assert amplitude_at(caller.heard[400:3600], 1500) > 3000
+        assert usual_amplitude(caller.heard[400:3600], 1500) > 3000
 
 
 async def test_wh34_the_server_speaks_to_the_caller_unless_the_stream_is_one_way() -> None:
@@ -149,7 +149,7 @@ async def test_wh34_the_server_speaks_to_the_caller_unless_the_stream_is_one_way
             await server.say({"type": "playAudio", "data": {**clip, "audioContentType": "raw"}})
             if is_heard:
                 await server.told({"type": "playDone", "data": {"id": "a"}})
-                assert amplitude_at(caller.heard[400:2000], 700) > 7000
+                assert usual_amplitude(caller.heard[400:2000], 700) > 7000
             else:
                 await until(lambda: bool(call.alerts))
                 assert len(caller.heard) == 0
@@ -166,7 +166,7 @@ async def test_wh34_streaming_takes_the_rate_of_bidirectional_audio() -> None:
         await server.connected()
         await server.connections[0].send(to_bytes(tone(700, seconds=0.5, rate_hz=24000)))
         await until(lambda: len(caller.heard) >= 4000)
-        assert amplitude_at(caller.heard[400:3600], 700) > 7000
+        assert usual_amplitude(caller.heard[400:3600], 700) > 7000
 
 
 async def test_wh35_credentials_of_ws_auth_are_sent() -> None:
@@ -192,7 +192,7 @@ async def test_wh36_live_control_reaches_the_stream_of_this_call() -> None:
         assert not server.pcm()[-800:].any()
         call.session.control("listen", "resume")
         await server.heard(len(server.frames) + 15)
-        assert amplitude_at(server.pcm()[-1600:], 1000) > 6000
+        assert usual_amplitude(server.pcm()[-1600:], 1000) > 6000
 
 
 async def test_wh37_a_server_that_is_not_there_is_an_alert_and_the_document_goes_on() -> None:
@@ -265,8 +265,8 @@ async def test_dv84_beside_a_dial_both_parties_are_sent_and_the_end_is_told() ->
         asked = await call.app.request("/listened")
         assert asked.payload["dial_call_duration"] in (0, 1)
         sides = server.pcm(channels=2)[1600:]
-        assert amplitude_at(sides[:, 0], 600) > 7000
-        assert amplitude_at(sides[:, 1], 1700) > 7000
+        assert usual_amplitude(sides[:, 0], 600) > 7000
+        assert usual_amplitude(sides[:, 1], 1700) > 7000
         assert call.app.asked("/next") == []
 
 
@@ -301,4 +301,4 @@ async def test_an_engine_without_streams_and_channel_2_without_a_dial_are_alerts
             call.start({"verb": "listen", "url": server.url, "channel": 2})
             await server.heard(20)
             assert "channel 2" in call.alerts[0]
-            assert amplitude_at(server.pcm()[1600:], 1000) > 6000
+            assert usual_amplitude(server.pcm()[1600:], 1000) > 6000

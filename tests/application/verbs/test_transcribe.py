@@ -24,9 +24,8 @@ from engine.speech.recognition_pocketsphinx import PocketsphinxRecogniser
 from media.codecs import L16_16K, open_codec
 from media.negotiate import AudioCapabilities
 from tests.application.verbs.streaming import SID, ScriptedRecogniser, plane, stage
-from tests.listen.server import talker, until
+from tests.listen.server import talker, until, usual_amplitude
 from tests.media.far_side import FarSide, sdp
-from tests.media.signals import amplitude_at
 from tests.speech.voice import spoken
 
 
@@ -63,7 +62,7 @@ async def test_results_are_told_with_the_payload_of_the_contract_while_it_goes_o
             }
             assert call.app.payloads("/words")[0]["speech"]["is_final"] is False
             await until(lambda: sum(map(len, words.heard)) > 16000)
-            assert amplitude_at(np.concatenate(words.heard)[3200:], 1000, 16000) > 7000
+            assert usual_amplitude(np.concatenate(words.heard)[3200:], 1000, 16000) > 7000
             assert not call.is_over
         assert words.is_closed
 
@@ -196,7 +195,7 @@ async def test_live_control_pauses_and_resumes() -> None:
         assert len(paused) / 16000 == pytest.approx(passed_s, abs=0.3)
         call.session.control("transcribe", "resume")
         await until(lambda: len(words.heard) > count + 20)
-        assert amplitude_at(np.concatenate(words.heard[-10:]), 1000, 16000) > 6000
+        assert usual_amplitude(np.concatenate(words.heard[-10:]), 1000, 16000) > 6000
 
 
 async def test_a_party_that_sends_nothing_because_it_is_held_is_silence() -> None:
@@ -237,7 +236,7 @@ async def test_dv84_beside_a_dial_each_party_is_a_channel_and_answers_are_ignore
         for session, tag in zip(sessions, expected, strict=True):
             await until(lambda session=session: sum(map(len, session.heard)) > 16000)  # type: ignore[misc]
             heard = np.concatenate(session.heard)[3200:]
-            assert amplitude_at(heard, {1: 600, 2: 1700}[tag], 16000) > 7000
+            assert usual_amplitude(heard, {1: 600, 2: 1700}[tag], 16000) > 7000
             session.say(_result("hello", channel=tag))
         await call.app.request("/words", len(expected))
         tags = [payload["speech"]["channel_tag"] for payload in call.app.payloads("/words")]
