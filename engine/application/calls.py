@@ -32,6 +32,7 @@ from engine.application.services import ApplicationServices, SessionDefaults
 from engine.dial.leg import Cause
 from engine.dial.request import DialRequest, FromOverride, InvalidRequest, TargetType
 from engine.hooks.payloads import CallFacts
+from engine.hooks.websocket_messages import Command
 from engine.ids import CallSid, new_call_sid
 from engine.legs.inbound_leg import InboundLeg
 from engine.store.rows import CallRow
@@ -171,6 +172,11 @@ class Calls:
         Raises NoSuchCall, WrongCallState, InvalidRequest.
         """
         return await self.control.update(account_sid, CallSid(call_sid), change)
+
+    def obey(self, command: Command) -> None:
+        """`HookService.on_command`: live control by an application over its WebSocket. Returns at once."""
+        if self._group is not None and self._is_open:
+            self._spawn(self.control.obey(command), CallSid(command.call_sid))
 
     def hang_up(self, account_sid: str, call_sid: str) -> None:
         """In any state. Raises NoSuchCall."""

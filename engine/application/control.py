@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
+import msgspec
+import structlog
 from msgspec import Struct
 
 from engine.application.applications import Application
 from engine.application.call import Call
+from engine.application.commands import update_of
 from engine.application.dialling import Dialling
-from engine.application.document import Verb
+from engine.application.document import Verb, parse_document
 from engine.application.dub import parse_dub
 from engine.application.orders import CallUpdate, NoSuchCall, SipReply, SipRequest, WrongCallState
 from engine.application.outbound import OutboundCall
@@ -22,13 +25,17 @@ from engine.application.schema.dial import Dub
 from engine.application.whisper import whisper
 from engine.dial.leg import Cause, Leg
 from engine.dial.request import InvalidRequest
+from engine.errors import EngineError
 from engine.hooks.hook import Hook
 from engine.hooks.payloads import CallFacts
+from engine.hooks.websocket_messages import Command
 from engine.ids import CallSid
 from engine.legs.call_leg import CallLeg
 from media import MediaStream
 
 __all__ = ["Control"]
+
+log = structlog.get_logger(__name__)
 
 _GIVEN_UP = 503
 """What an unanswered caller is told when live control gives up on it (family behaviour)."""
@@ -113,6 +120,23 @@ class Control:
         if change.media_path is not None:
             await self._media_path(subject, change.media_path)
         return reply
+
+    async def obey(self, command: Command) -> None:
+        """A command of an application over its WebSocket. What cannot be done is an alert."""
+        subject = self._subject(command.account_sid, CallSid(command.call_sid))
+        call = subject.call if isinstance(subject, (_Child, OutboundCall)) else subject
+        if subject is None or call is None:
+            log.info("command for a call that is not there", command=command.name, call=command.call_sid)
+            return
+        try:
+            if command.name == "redirect" and not isinstance(subject, _Child):
+                document = parse_document(command.data)
+                call.session.take_over(document, is_queued=command.is_queued)
+            else:
+                change = update_of(command.name, command.data)
+                await self.update(command.account_sid, CallSid(command.call_sid), change)
+        except (msgspec.MsgspecError, ValueError, EngineError) as error:
+            call.session.alert("command-failed", f"{command.name}: {error}")
 
     # --- finding
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from enum import Enum
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import structlog
@@ -418,6 +419,13 @@ class Session:
         if self._scope is not None:
             self._scope.cancel()
         return True
+
+    def take_over(self, document: Sequence[Verb], *, is_queued: bool = False) -> None:
+        """Instructions that nobody asked for: in place of the running ones, or (`is_queued`) behind them."""
+        if is_queued and self._next is None and self._ending is None and self._in_force >= 0:
+            self._verbs = chain(self._verbs, document)
+        else:
+            self.replace(document, ticket=self.ticket(), base=self.base)
 
     def redirect(self, hook: Hook) -> None:
         """Ask `hook` for a document that replaces the running one; one that ends meanwhile is not the end."""

@@ -1,0 +1,110 @@
+"""Commands over an application's WebSocket: what they mean, and what they do to a running call."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from engine.application.commands import update_of
+from engine.application.control import Control
+from engine.application.document import parse_document
+from engine.application.orders import CallUpdate, Dtmf, SipRequest, Streaming
+from engine.errors import EngineError
+from engine.hooks.websocket_messages import Command
+from tests.application.rehearsal import SID, Rehearsal, rehearsal
+from tests.support.virtual_time import in_virtual_time, settle
+
+SAY = {"verb": "say", "text": "hello"}
+PAUSE = {"verb": "pause", "length": 10}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "change"),
+    [
+        ("call:status", {"call_status": "completed"}, CallUpdate(call_status="completed")),
+        ("call:status", "no-answer", CallUpdate(call_status="no-answer")),
+        ("mute:status", {"mute_status": "mute"}, CallUpdate(mute=True)),
+        ("mute:status", "unmute", CallUpdate(mute=False)),
+        ("listen:status", {"listen_status": "silence"}, CallUpdate(listen_status=Streaming.SILENCE)),
+        ("transcribe:status", "pause", CallUpdate(transcribe_status=Streaming.PAUSE)),
+        ("whisper", SAY, CallUpdate(whisper=parse_document([SAY]))),
+        ("whisper", {"whisper": [SAY, SAY]}, CallUpdate(whisper=parse_document([SAY, SAY]))),
+        ("dtmf", {"digit": "5", "duration": 300}, CallUpdate(dtmf=Dtmf("5", 300))),
+        ("dtmf", {"dtmf": {"digit": "*2"}}, CallUpdate(dtmf=Dtmf("*2", 250))),
+        ("sip:request", {"method": "INFO"}, CallUpdate(sip_request=SipRequest("INFO"))),
+        ("tag", {"tag": {"a": 1}}, CallUpdate(tag={"a": 1})),
+        ("tag", {"a": 1}, CallUpdate(tag={"a": 1})),
+        ("record", {"action": "startCallRecording"}, CallUpdate(record={"action": "startCallRecording"})),
+        ("dub", {"action": "addTrack"}, CallUpdate(dub={"action": "addTrack"})),
+        ("boostAudioSignal", "10 dB", CallUpdate(boost_audio_signal_db=10.0)),
+        ("media:path", {"media_path": "no-media"}, CallUpdate(media_path="no-media")),
+    ],
+)
+def test_a_command_is_the_put_it_stands_for(name: str, data: object, change: CallUpdate) -> None:
+    assert update_of(name, data) == change
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("fly", None),
+        ("call:status", {"call_status": "ringing"}),
+        ("call:status", {}),
+        ("mute:status", 7),
+        ("whisper", PAUSE),
+        ("whisper", None),
+        ("dtmf", {"digit": "x"}),
+        ("dtmf", {"digit": "1", "duration": -1}),
+        ("sip:request", {}),
+        ("tag", "x"),
+        ("boostAudioSignal", "loud"),
+        ("media:path", "somewhere"),
+    ],
+)
+def test_one_that_cannot_be_understood_says_why(name: str, data: object) -> None:
+    with pytest.raises((ValueError, EngineError, msgspec.MsgspecError)):
+        update_of(name, data)
+
+
+async def _obey(stage: Rehearsal, name: str, data: object = None, *, is_queued: bool = False) -> None:
+    call = stage.call
+    control = Control(lambda sid: call if sid == SID else None, lambda: [call])
+    await control.obey(Command(name, data, SID, "", is_queued))
+    await settle()
+
+
+@in_virtual_time
+async def test_redirect_brings_its_document_in_place_of_the_running_one_or_behind_it() -> None:
+    async with rehearsal([PAUSE, {"verb": "redirect", "actionHook": "/old"}]) as stage:
+        await _obey(stage, "redirect", [{"verb": "redirect", "actionHook": "/queued"}], is_queued=True)
+        assert stage.open == []
+        await asyncio.sleep(11)
+        stage.asked("/old").answer()
+        await settle()
+        assert len(stage.told("/queued")) == 1
+        await _obey(stage, "redirect", [{"verb": "sip:decline", "status": 486}])
+        assert stage.party.goodbyes == [486]
+
+
+@in_virtual_time
+async def test_a_command_ends_the_call_and_a_wrong_one_is_an_alert() -> None:
+    async with rehearsal([PAUSE]) as stage:
+        await _obey(stage, "fly")
+        await _obey(stage, "redirect", [{"verb": "fly"}])
+        await _obey(stage, "listen:status", "pause")
+        assert [alert.kind for alert in stage.alerts.rows] == ["command-failed"] * 3
+        await _obey(stage, "call:status", "completed")
+        assert stage.party.goodbyes == [480]
+        await _obey(stage, "call:status", "completed")
+
+
+@in_virtual_time
+async def test_a_command_for_another_account_does_nothing() -> None:
+    async with rehearsal([PAUSE]) as stage:
+        control = Control(lambda sid: stage.call, lambda: [stage.call])
+        await control.obey(Command("call:status", "completed", SID, "somebody"))
+        await settle()
+        assert stage.party.goodbyes == []
+        stage.party.goes()
