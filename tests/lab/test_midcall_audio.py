@@ -1,4 +1,4 @@
-"""What pjsua2 phones hear of the mid-call features of `dial`, by spectrum and level; and our packet counts."""
+"""What pjsua2 phones hear of the mid-call features of `dial`, by spectrum and level; our packet counts."""
 
 from __future__ import annotations
 
