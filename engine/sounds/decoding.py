@@ -10,6 +10,7 @@ begin with anything, by what the server calls it), and nothing else is tried.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 
 import av
 import numpy as np
@@ -40,21 +41,18 @@ def container_of(data: bytes, content_type: str = "", name: str = "") -> str:
 
 
 def decode(data: bytes, container: str, sample_rate_hz: int, max_duration_s: float) -> Pcm:
-    """int16[n], mono, read-only. Raises DecodingFailed."""
+    """int16[n], mono, read-only. Raises DecodingFailed.
+
+    A broken frame is left out, as every player does: files out of the field have them.
+    """
     pieces: list[Pcm] = []
     total, most = 0, round(max_duration_s * sample_rate_hz)
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=sample_rate_hz)
     try:
-        with av.open(io.BytesIO(data), format=container, metadata_errors="replace") as file:
-            if not file.streams.audio:
-                raise DecodingFailed("there is no audio in it")
-            for frame in file.decode(audio=0):
-                for piece in resampler.resample(frame):
-                    pieces.append(piece.to_ndarray()[0])
-                    total += len(pieces[-1])
-                if total > most:
-                    raise DecodingFailed(f"longer than {max_duration_s:g} s")
-            pieces.extend(piece.to_ndarray()[0] for piece in resampler.resample(None))
+        for piece in _resampled(data, container, sample_rate_hz):
+            pieces.append(piece)
+            total += len(piece)
+            if total > most:
+                raise DecodingFailed(f"longer than {max_duration_s:g} s")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise DecodingFailed(getattr(error, "strerror", None) or str(error)) from error
     pcm: Pcm = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
@@ -62,3 +60,26 @@ def decode(data: bytes, container: str, sample_rate_hz: int, max_duration_s: flo
         raise DecodingFailed("its audio is empty")
     pcm.setflags(write=False)
     return pcm
+
+
+def _resampled(data: bytes, container: str, sample_rate_hz: int) -> Iterator[Pcm]:
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=sample_rate_hz)
+    broken: av.FFmpegError | None = None
+    is_silent = True
+    with av.open(io.BytesIO(data), format=container, metadata_errors="replace") as file:
+        if not file.streams.audio:
+            raise DecodingFailed("there is no audio in it")
+        for packet in file.demux(file.streams.audio[0]):
+            try:
+                frames = packet.decode()
+            except av.InvalidDataError as error:
+                broken = error
+                continue
+            for frame in frames:
+                is_silent = False
+                for piece in resampler.resample(frame):
+                    yield piece.to_ndarray()[0]
+        if is_silent and broken is not None:
+            raise broken
+        for piece in resampler.resample(None):
+            yield piece.to_ndarray()[0]
