@@ -145,12 +145,10 @@ class MediaPlane:
         now = time.monotonic()
         config = self.config
         for stream in self._rounds.turn():
-            # Before it is looked at: it may close itself in the course of that.
-            self._rounds.put(stream, 1)
             try:
                 wait_s = stream.housekeeping(now, config.rtp_timeout_s, rtcp=config.rtcp)
             except Exception as error:  # noqa: BLE001 - one stream's bug must not leave the others unkept
                 self.report("the housekeeping of a media stream failed", error)
-            else:
-                if stream in self._rounds:
-                    self._rounds.put(stream, math.ceil(wait_s / _HOUSEKEEPING_S))
+                wait_s = 0.0
+            if stream in self.streams:  # it may have closed itself in the course of that
+                self._rounds.put(stream, math.ceil(wait_s / _HOUSEKEEPING_S))
