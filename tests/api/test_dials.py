@@ -303,7 +303,10 @@ async def test_a_sound_is_played_and_the_callee_is_recorded(tmp_path: Path) -> N
         tone = 8000 * np.sin(np.arange(3200) * 2 * math.pi * 440 / 8000)
         return tone.astype(np.int16)
 
-    async with phones() as far, api(services(sounds=sounds, recordings=tmp_path)) as http:
+    behind = services(
+        sounds=sounds, recordings=tmp_path, limits=ApiLimits(finished_dials=1), archive=_Archive()
+    )
+    async with phones() as far, api(behind) as http:
         body = {"targets": [far.uri("answers")], "play": "hello.wav", "record": True}
         result = await http("POST", "/v1/dials?wait=true", body)
         assert result.json["dial_status"] == "completed"
@@ -314,6 +317,10 @@ async def test_a_sound_is_played_and_the_callee_is_recorded(tmp_path: Path) -> N
         wav = await http("GET", view["recording"])
         assert (wav.status, wav.kind, wav.body[:4]) == (200, "audio/wav", b"RIFF")
         assert os.listdir(tmp_path) == [f"{result.json['id']}.wav"]
+        await http("POST", "/v1/dials?wait=true", {"targets": [far.uri("busy")]})
+        assert (await http("GET", "/v1/dials?state=all")).json["dials"][0]["id"] != result.json["id"]
+        assert (await http("GET", view["recording"])).body == wav.body  # memory has forgotten the dial
+        assert (await http("GET", view["recording"], key=OTHER_KEY)).status == 404
 
 
 async def test_a_sound_that_cannot_be_had_rings_nobody() -> None:

@@ -259,6 +259,23 @@ async def test_a_listener_who_reads_nothing_is_let_go() -> None:
         entry.hang_up()
 
 
+async def test_one_who_stops_waiting_for_a_change_does_not_disturb_the_others() -> None:
+    async with phones() as far, running() as engine:
+        book = DialBook(engine, ApiLimits(), None)
+        entry = book.start(ALICE.sid, DialRequest([Target.sip(far.uri("alice"))]))
+
+        async def change() -> None:
+            await asyncio.wait((entry.changed(),))
+
+        first, second = asyncio.create_task(change()), asyncio.create_task(change())
+        await asyncio.sleep(0)
+        first.cancel()
+        async with asyncio.timeout(5):
+            await second
+        assert first.cancelled() or first.done()
+        entry.hang_up()
+
+
 async def test_an_account_has_a_limited_number_of_streams() -> None:
     async with phones() as far, api(services(limits=ApiLimits(max_streams=2))) as http:
         where = (await http("POST", "/v1/dials", {"targets": [far.uri("alice")]})).headers["location"]

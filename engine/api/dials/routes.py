@@ -44,7 +44,7 @@ _INVALID = _problem("Not usable; `errors` names the fields")
 _UNKNOWN = _problem("No such dial of this account")
 _BUSY = _problem("Not now; see Retry-After")
 
-_LARGEST_PAGE = 1000
+_LARGEST_PAGE = 200
 
 
 def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visitors: Visitors) -> Router:
@@ -59,6 +59,12 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
         if entry is None:
             raise ApiError(404, "no such dial")
         return entry
+
+    async def load(request: _Request, dial_id: str) -> bytes | None:
+        """The view of a dial that memory has forgotten."""
+        if services.archive is None or not is_sid(dial_id):
+            return None
+        return await services.archive.load(request.auth.sid, dial_id)
 
     @post(
         "/",
@@ -92,7 +98,7 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
         where = {"Location": f"/v1/dials/{entry.id}"}
         if not wait:
             while not entry.has_begun:
-                await entry.changed()
+                await asyncio.wait((entry.changed(),))
             return Answer(entry.view(), status_code=201, headers=where)
         place = visitors.place(request.auth.sid)
         with place:
@@ -150,11 +156,10 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
         entry = find(request, dial_id)
         if entry is not None:
             return Answer(entry.view())
-        if services.archive is not None and is_sid(dial_id):
-            kept = await services.archive.load(request.auth.sid, dial_id)
-            if kept is not None:
-                return Answer(kept)
-        raise ApiError(404, "no such dial")
+        kept = await load(request, dial_id)
+        if kept is None:
+            raise ApiError(404, "no such dial")
+        return Answer(kept)
 
     @delete(
         "/{dial_id:str}", summary="Hang up", sync_to_thread=False, responses={400: _INVALID, 404: _UNKNOWN}
@@ -194,13 +199,16 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
         "/{dial_id:str}/recording",
         summary="The recording of the callee, a WAV file",
         media_type="audio/wav",
-        responses={400: _INVALID, 404: _UNKNOWN},
+        responses={400: _INVALID, 404: _UNKNOWN, 503: _BUSY},
     )
     async def get_recording(request: _Request, dial_id: _Id) -> File:
-        entry = need(request, dial_id)
-        if not entry.has_ended or entry.recording is None:
+        entry = find(request, dial_id)
+        file = entry.recording if entry is not None and entry.has_ended else None
+        if entry is None and await load(request, dial_id) is not None and services.recordings is not None:
+            file = services.recordings / f"{dial_id}.wav"
+        if file is None or not await asyncio.to_thread(file.is_file):
             raise ApiError(404, "there is no recording, or not yet")
-        return File(entry.recording, filename=entry.recording.name, media_type="audio/wav")
+        return File(file, filename=file.name, media_type="audio/wav")
 
     return Router(
         "/v1/dials",
