@@ -291,6 +291,51 @@ async def test_wh37_beside_a_dial_the_server_closing_ends_the_stream_only() -> N
         assert call.alerts == []
 
 
+async def test_beside_a_dial_a_key_of_finish_on_key_ends_the_stream_only() -> None:
+    async with (
+        plane() as media,
+        talker(media) as caller,
+        talker(media, ssrc=0x2002) as callee,
+        listen_server() as server,
+        stage(caller.stream) as call,
+    ):
+        call.app.on("/listened")
+        verb = _listen_verb(server, finishOnKey="#")
+        work = listen.beside(verb, call.session, caller=caller.stream, callee=callee.stream, facts=FACTS)
+        task = call.session.background(work, name="listen")
+        await server.connected()
+        call.key("#")
+        assert (await call.app.request("/listened")).payload["digits"] == "#"
+        await asyncio.wait_for(task, 5)
+        assert call.session.ending is None
+
+
+async def test_config_streams_beside_the_verbs_that_follow_until_it_is_switched_off() -> None:
+    async with (
+        plane() as media,
+        talker(media, hz=1000) as caller,
+        listen_server() as server,
+        stage(caller.stream) as call,
+    ):
+        call.app.on("/listened")
+        call.app.on("/next")
+        stream = {"enable": True, "url": server.url, "actionHook": "/listened"}
+        call.start(
+            {"verb": "config", "listen": stream},
+            {"verb": "pause", "length": 1},
+            {"verb": "config", "listen": {"enable": False}},
+            {"verb": "pause", "length": 0.3},
+            _tag(),
+        )
+        await call.app.request("/listened")
+        assert not call.is_over
+        await asyncio.wait_for(server.connections[0].wait_closed(), 5)
+        await call.app.request("/next")
+        assert call.app.paths == ["/listened", "/next"]
+    assert len(server.frames) == pytest.approx(50, abs=8)
+    assert usual_amplitude(server.pcm()[1600:], 1000) > 7000
+
+
 async def test_an_engine_without_streams_and_channel_2_without_a_dial_are_alerts() -> None:
     async with plane() as media, talker(media, hz=1000) as caller, listen_server() as server:
         async with stage(caller.stream, has_listen=False) as call:

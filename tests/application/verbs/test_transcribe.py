@@ -215,6 +215,21 @@ async def test_a_party_that_sends_nothing_because_it_is_held_is_silence() -> Non
         assert len(words.heard[-1]) >= 8000
 
 
+async def test_config_transcribes_beside_the_verbs_that_follow() -> None:
+    recogniser = ScriptedRecogniser()
+    async with (
+        plane() as media,
+        talker(media) as caller,
+        stage(caller.stream, recognisers={"scripted": recogniser}) as call,
+    ):
+        call.app.on("/words")
+        wish = {"enable": True, "transcriptionHook": "/words"}
+        call.start({"verb": "config", "transcribe": wish}, {"verb": "pause", "length": 30})
+        (await recogniser.session()).say(_result("hello"))
+        assert "verb_id" not in (await call.app.request("/words")).payload
+        assert not call.is_over
+
+
 @pytest.mark.parametrize(("channel", "expected"), [(None, [1, 2]), (1, [1]), (2, [2])])
 async def test_dv84_beside_a_dial_each_party_is_a_channel_and_answers_are_ignored(
     channel: int | None, expected: list[int]
