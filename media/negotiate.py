@@ -167,6 +167,21 @@ class Negotiator:
         self.has_pending_offer = True
         return self._describe(text, self.direction, mux=self.capabilities.rtcp_mux)
 
+    def repeat(self) -> None:
+        """What we said last is offered once more as it is (a session refresh, RFC 4028 §7.4)."""
+        agreed = self.negotiated
+        if self._offered is not None or agreed is None:
+            return
+        rate = agreed.codec.clock_rate_hz
+        event, noise = agreed.dtmf_receive_payload_type, agreed.cn_receive_payload_type
+        ours = Formats(
+            codecs=agreed.receive_codecs,
+            events={} if event is None else {rate: event},
+            noises={} if noise is None else {rate: noise},
+            numbers=tuple(self._numbers.items()),
+        )
+        self._offered = ours, agreed.direction
+
     def receive_answer(self, sdp: bytes) -> NegotiatedMedia:
         """The answer to the last offer. Raises NegotiationFailed; the previous agreement then stands.
 

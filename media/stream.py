@@ -177,12 +177,14 @@ class MediaStream:
         """An SDP offer, first or again (re-INVITE), with the present wish to hold or not."""
         return self._negotiator.create_offer()
 
-    def receive_answer(self, sdp: bytes) -> NegotiatedMedia:
+    def receive_answer(self, sdp: bytes, *, is_refresh: bool = False) -> NegotiatedMedia:
         """The answer to the last offer: audio may flow from now on, early media included.
 
         May be called again for the same offer (183 then 200, or another fork); the last one holds.
-        Raises NegotiationFailed; what was agreed before still stands.
+        `is_refresh`: we offered what we had said last. Raises NegotiationFailed; the agreement then stands.
         """
+        if is_refresh:
+            self._negotiator.repeat()
         media = self._negotiator.receive_answer(sdp)
         self._direction_before = self._negotiator.direction
         self._apply(media)
@@ -240,7 +242,7 @@ class MediaStream:
     def is_in_use(self) -> bool:
         """Audio of this peer is wanted here, or it is given some: tap, source, gain, mute, track."""
         is_changed = self._gain_db != 0.0 or self._is_muted or self.has_overlays
-        return is_changed or bool(self._listeners) or self._needs > 0 or self.is_speaking
+        return is_changed or self._needs > 0 or bool(self._listeners) or self.is_speaking
 
     def need(self, *, wanted: bool = True) -> None:
         """Somebody wants this peer's digits, or does no more: that is use, too, though nothing is decoded."""
@@ -357,8 +359,8 @@ class MediaStream:
 
     @property
     def gain_db(self) -> float:
-        """How much louder than it came others hear this peer across a bridge, which decodes then; 0.0: as it
-        came, in the cheapest way. What would be too loud is clipped. Taps hear it as it came."""
+        """How much louder others hear this peer across a bridge, which decodes then; taps hear it as it came.
+        What would be too loud is clipped."""
         return self._gain_db
 
     @gain_db.setter
@@ -379,10 +381,8 @@ class MediaStream:
             self._crossing_changed()
 
     def overlay(self, name: str, source: Source, *, gain_db: float = 0.0) -> None:
-        """Mix `source` into whatever this peer hears, from a bridge or played; in place of one of that name.
-
-        A bridge decodes meanwhile. While there is neither, the track waits.
-        """
+        """Mix `source` into whatever this peer hears, from a bridge (which decodes then) or played; in place
+        of one of that name. While there is neither, the track waits."""
         if self._closed:
             return
         sender = self.sender

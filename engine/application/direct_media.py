@@ -180,9 +180,10 @@ class DirectMedia:
         else:
             offer.answer_here()
 
-    def answered(self, leg: CallLeg, sdp: bytes) -> None:
+    def answered(self, leg: CallLeg, sdp: bytes) -> bool:
         if self.is_direct:
             self._start(self._pass_on(leg, sdp), "answer")
+        return self.is_direct
 
     def _start(self, work: Coroutine[Any, Any, None], what: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=f"direct media {what}")

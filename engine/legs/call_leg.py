@@ -438,13 +438,13 @@ class CallLeg:
         if stream is None:
             return
         now = self._services.endpoint.now()
-        if self.offer_handler is not None and not stream.has_pending_offer:
-            sdp = sdp_of(body)
-            if sdp is not None:
-                self.offer_handler.answered(self, sdp)
-            return
+        # Without an offer of the stream it is another party's that was answered, or a session refresh.
+        is_refresh = not stream.has_pending_offer
         try:
-            stream.receive_answer(required_sdp_of(body))
+            sdp = required_sdp_of(body)
+            if is_refresh and self.offer_handler is not None and self.offer_handler.answered(self, sdp):
+                return
+            stream.receive_answer(sdp, is_refresh=is_refresh)
         except NegotiationFailed as error:
             # The peer accepted our offer with something unusable: there is no way back but to end the call.
             _log.info("unusable answer", leg=self._id, reason=error.reason)

@@ -116,10 +116,13 @@ class PeerOffer:
 
 
 class OfferHandler(Protocol):
-    """Who answers a leg's peer in place of the leg's stream. Both methods return at once."""
+    """Who speaks with a leg's peer in place of the leg's stream. Both methods return at once."""
 
     def offered(self, leg: CallLeg, offer: PeerOffer) -> None:
         """Every later offer of the peer: to be answered or rejected, now or soon."""
 
-    def answered(self, leg: CallLeg, sdp: bytes) -> None:
-        """The answer to what we offered because the peer asked for an offer."""
+    def answered(self, leg: CallLeg, sdp: bytes) -> bool:
+        """The answer to what we offered because the peer asked for an offer, or to refresh the session.
+
+        False: it is for the leg's own stream.
+        """

@@ -10,6 +10,7 @@ import pytest
 from engine.dial.events import CallerAnswered, CallerGone, DtmfReceived
 from engine.ids import new_call_sid
 from engine.legs.inbound_leg import InboundLeg
+from engine.legs.notes import LegConfirmed
 from engine.legs.services import LegServices
 from engine.sip.events import Answered, Ended, Failed, IncomingCall, OfferReceived, Provisional
 from engine.sip.types import Body, FailureKind, Party
@@ -174,3 +175,32 @@ async def test_a_digit_from_the_caller_reaches_the_dial_until_it_is_detached() -
         leg.hang_up()
         await far.until(Ended)
         assert sum(isinstance(event, CallerGone) for event in inbox.events) == 0
+
+
+@pytest.mark.parametrize("codec", ["0 PCMU", "9 G722"])
+async def test_rfc4028_a_peer_that_answers_our_session_refresh_differently_is_followed(codec: str) -> None:
+    async with _called(sdp(40000)) as (services, far, _, incoming):
+        leg, inbox, notes = InboundLeg(new_call_sid(), services, incoming), Inbox(), Inbox()
+        leg.attach(inbox)
+        leg.watch(notes.put)
+        leg.answer()
+        await notes.until(LegConfirmed)
+        incoming.call.modify(
+            "INVITE", incoming.call.dialog_of_call.negotiation.local, services.endpoint.now()
+        )
+        services.endpoint.touch()
+        offer = await far.until(OfferReceived)
+        offer.call.answer_offer(sdp(40002, codec=codec), far.now)
+        far.endpoint.touch()
+        if codec == "9 G722":  # nothing in common any more: there is no way back
+            await inbox.until(CallerGone)
+            return
+        await notes.settled_elsewhere(lambda: _sends_to(leg) == 40002)
+        assert not leg.is_gone
+        leg.hang_up()
+        await inbox.until(CallerGone)
+
+
+def _sends_to(leg: InboundLeg) -> int | None:
+    media = leg.media.negotiated if leg.media is not None else None
+    return media.remote.port if media is not None and media.remote is not None else None
