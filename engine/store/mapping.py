@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import msgspec
 from sqlalchemy import RowMapping, Table
 
-from engine.store.rows import AlertRow, CallRow, Delivery, LegRow
+from engine.store.rows import AlertRow, CallRow, Delivery, DeliveryState, LegRow
 
 __all__ = [
     "Columns",
@@ -16,10 +16,10 @@ __all__ = [
     "alert_of",
     "by_key",
     "call_of",
-    "columns_of",
     "delivery_of",
     "leg_of",
     "storable",
+    "values_of",
 ]
 
 Row = CallRow | LegRow | AlertRow | Delivery
@@ -55,17 +55,25 @@ def _storable_deep(value: object) -> object:
     return value
 
 
-def columns_of(row: Row, more: Mapping[str, object]) -> Columns:
-    """The parameters of an INSERT; `more` is what the store adds (`node`, `run`)."""
-    columns: Columns = dict(more)
-    for name in row.__struct_fields__:
-        value = getattr(row, name)
-        if name in _STRUCTURED:
-            value = _json(value)
-        elif isinstance(value, str):
-            value = storable(value)
-        columns[name] = value
-    return columns
+def values_of(row: Row, names: Sequence[str], node: str, run: str) -> tuple[object, ...]:
+    """The parameters of an INSERT, in the order of `names`; `node` and `run` are what the store adds."""
+    values: list[object] = []
+    for name in names:
+        if name == "node":
+            value: object = node
+        elif name == "run":
+            value = run
+        else:
+            value = getattr(row, name)
+            if type(value) is str:
+                if not value.isascii() or "\0" in value:
+                    value = storable(value)
+            elif name in _STRUCTURED:
+                value = _json(value)
+            elif type(value) is DeliveryState:
+                value = value.value
+        values.append(value)
+    return tuple(values)
 
 
 def by_key(table: Table, row: RowMapping) -> Columns:

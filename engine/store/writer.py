@@ -1,6 +1,6 @@
 """`Writer`: the one thread that writes. Takes what waits, writes it in one transaction, and again.
 
-Commits follow each other at least ten milliseconds apart: under load each carries more rows, alone a row is
+Commits follow each other at least 25 milliseconds apart: under load each carries more rows, alone a row is
 written at once. When the database fails, what was taken is put back, and the pause grows to five seconds.
 """
 
@@ -11,23 +11,21 @@ import time
 from collections.abc import Callable, Mapping
 
 import structlog
-from sqlalchemy import Connection, Table, bindparam, delete, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Connection, Table, select, update
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
-from sqlalchemy.sql.dml import Insert
 
 from engine.store.buffer import Batch, Buffer
 from engine.store.database import Database, InUse
-from engine.store.mapping import Columns, Row, by_key, columns_of, delivery_of
+from engine.store.mapping import Row, by_key, delivery_of, values_of
 from engine.store.rows import AlertRow, CallRow, Delivery, DeliveryState, LegRow
 from engine.store.schema import StoreError, alerts, calls, legs, outbox, prepare_schema
+from engine.store.statements import Values, deletion_of, upsert_of
 
 __all__ = ["Writer"]
 
 log = structlog.get_logger(__name__)
 
-_COMMIT_EVERY_S = 0.01
+_COMMIT_EVERY_S = 0.025
 _MOST_ROWS = 500
 """Per transaction: what a thread converts in a few milliseconds, so that the loop gets its turns."""
 _FIRST_PAUSE_S = 0.1
@@ -89,8 +87,9 @@ class Writer:
         self._connection: Connection | None = None
         self._busy_since: float | None = None
         self._has_recovered = False
-        self._upserts = {table: _upsert(table, is_sqlite=database.is_sqlite) for table in _TABLES.values()}
-        self._delete = delete(outbox).where(outbox.c.key == bindparam("gone"))
+        dialect = database.writer.dialect
+        self._upserts = {kind: upsert_of(table, dialect) for kind, table in _TABLES.items()}
+        self._delete = deletion_of(outbox, dialect)
         self.last_error = ""
         self.failing_since_utc: float | None = None
         # A daemon: a database that hangs must not keep the process from ending.
@@ -229,48 +228,44 @@ class Writer:
             return
         connection = self._connection
         assert connection is not None
-        statements: dict[Table, list[Columns]] = {}
-        for row in batch.records.values():
-            statements.setdefault(_TABLES[type(row)], []).append(columns_of(row, self._own(row)))
-        deleted = []
+        rows: dict[type[Row], list[Values]] = {}
+        for record in batch.records.values():
+            self._add(rows, record)
+        deleted: list[Values] = []
         for key, delivery in batch.deliveries.items():
             if delivery is None:
-                deleted.append({"gone": key})
+                deleted.append((key,))
             else:
-                statements.setdefault(outbox, []).append(columns_of(delivery, self._own(delivery)))
+                self._add(rows, delivery)
         try:
             with connection.begin():
-                for table, rows in statements.items():
-                    connection.execute(self._upserts[table], rows)
+                for kind, values in rows.items():
+                    connection.exec_driver_sql(self._upserts[kind].sql, values)
                 if deleted:
-                    connection.execute(self._delete, deleted)
+                    connection.exec_driver_sql(self._delete, deleted)
         except _ABOUT_A_ROW:
-            self._write_one_by_one(connection, statements, deleted)
+            self._write_one_by_one(connection, rows, deleted)
+
+    def _add(self, rows: dict[type[Row], list[Values]], row: Row) -> None:
+        kind = type(row)
+        values = values_of(row, self._upserts[kind].names, self._node, self._run_id)
+        rows.setdefault(kind, []).append(values)
 
     def _write_one_by_one(
-        self, connection: Connection, statements: Mapping[Table, list[Columns]], deleted: list[dict[str, str]]
+        self, connection: Connection, rows: Mapping[type[Row], list[Values]], deleted: list[Values]
     ) -> None:
         """One row is refused: find it, so that it does not stop all others."""
-        for table, rows in statements.items():
-            for row in rows:
+        for kind, many in rows.items():
+            for values in many:
                 try:
                     with connection.begin():
-                        connection.execute(self._upserts[table], row)
+                        connection.exec_driver_sql(self._upserts[kind].sql, values)
                 except _ABOUT_A_ROW as error:
                     self._buffer.lost(1)
-                    log.error("a row is refused by the database", table=table.name, problem=_kind_of(error))  # noqa: TRY400
+                    log.error("a row is refused by the database", row=kind.__name__, problem=_kind_of(error))  # noqa: TRY400
         if deleted:
             with connection.begin():
-                connection.execute(self._delete, deleted)
-
-    def _own(self, row: Row) -> dict[str, object]:
-        match row:
-            case Delivery():
-                return {"node": self._node, "run": self._run_id}
-            case AlertRow():
-                return {}
-            case _:
-                return {"node": self._node}
+                connection.exec_driver_sql(self._delete, deleted)
 
     def _failed(self, error: Exception) -> None:
         if not self.last_error:
@@ -292,19 +287,6 @@ def _sending_order(delivery: Delivery) -> tuple[bool, float, int]:
     is_promise = delivery.state is DeliveryState.PROMISED
     sign = -1 if is_promise else 1
     return is_promise, sign * delivery.created_utc, sign * delivery.sequence
-
-
-def _upsert(table: Table, *, is_sqlite: bool) -> Insert:
-    key = next(iter(table.primary_key))
-    if is_sqlite:
-        statement = sqlite_insert(table)
-        return statement.on_conflict_do_update(
-            index_elements=[key], set_={c.key: statement.excluded[c.key] for c in table.c if c is not key}
-        )
-    other = postgresql_insert(table)
-    return other.on_conflict_do_update(
-        index_elements=[key], set_={c.key: other.excluded[c.key] for c in table.c if c is not key}
-    )
 
 
 def _kind_of(error: Exception) -> str:
