@@ -29,7 +29,7 @@ _play = st.fixed_dictionaries(
     },
 )
 _say = st.fixed_dictionaries(
-    {"text": st.sampled_from(["abc", ["abcdef", "no"], "", "x" * 700])},
+    {"text": st.sampled_from(["abc", ["abcdef", "no"], "", "x" * 350])},
     optional={"synthesizer": st.sampled_from([{"vendor": "google"}, {"vendor": "other"}])},
 )
 _gather = st.fixed_dictionaries(
