@@ -137,44 +137,54 @@ class Dialling:
 
     def start(self) -> None:
         """Begin to ring. What cannot be dialled is a failed dial like any other, with its `actionHook`."""
-        call, services = self.call, self.call.services
-        call.hooks.promise(
-            self.hook, self._payload(interrupted_dial(call.facts())), HookKind.DIAL_ACTION, self.id
-        )
         try:
-            request, hooks = to_request(self.verb, call.realm)
-            if request.codecs and services.codecs is not None:
-                services.codecs(request.codecs)
-            if hooks:
-                self._screenings = Screenings(
-                    services,
-                    call.hooks,
-                    hooks,
-                    self._children,
-                    base=call.session.base,
-                    defaults=call.session.defaults,
-                    clock=call.clock,
-                )
-            dial = self.dial = services.dials.start(
-                request, call.party.leg, observer=self._observe, screening=self._screenings, dial_id=self.id
-            )
+            self._start()
         except (InvalidRequest, ConfigError) as error:
-            call.session.alert("dial-refused", str(error))
-            self._finish(_refused(self.id, 400, str(error)))
+            self._refuse(400, str(error))
         except Overloaded as error:
-            call.session.alert("dial-refused", str(error))
-            self._finish(_refused(self.id, 503, str(error)))
-        else:
-            self.children = Children(
-                dial,
-                call.facts,
+            self._refuse(503, str(error))
+        except Exception as error:
+            log.exception("dial could not be begun", call=self.call.sid)
+            self._refuse(500, repr(error))
+
+    def _start(self) -> None:
+        call, services = self.call, self.call.services
+        promised = self._payload(interrupted_dial(call.facts()))
+        call.hooks.promise(self.hook, promised, HookKind.DIAL_ACTION, self.id)
+        request, hooks = to_request(self.verb, call.realm)
+        if request.codecs and services.codecs is not None:
+            services.codecs(request.codecs)
+        if hooks:
+            self._screenings = Screenings(
+                services,
                 call.hooks,
-                services.records,
-                lambda: call.journal.status_hook,
-                self.verb.tag,
-                call.clock,
+                hooks,
+                self._children,
+                base=call.session.base,
+                defaults=call.session.defaults,
+                clock=call.clock,
             )
-            self._detect(dial)
+        dial = self.dial = services.dials.start(
+            request, call.party.leg, observer=self._observe, screening=self._screenings, dial_id=self.id
+        )
+        self.children = Children(
+            dial,
+            call.facts,
+            call.hooks,
+            services.records,
+            lambda: call.journal.status_hook,
+            self.verb.tag,
+            call.clock,
+        )
+        self._detect(dial)
+
+    def _refuse(self, sip_status: int, problem: str) -> None:
+        """A dial that cannot be begun has failed; one that was begun by then ends with its own result."""
+        self.call.session.alert("dial-refused", problem)
+        if self.dial is not None:
+            self.dial.hang_up(Cause.ENGINE_ERROR)
+        else:
+            self._finish(_refused(self.id, sip_status, problem))
 
     def abandon(self, cause: Cause) -> None:
         """The verb is over: the dial ends with all its legs, its `actionHook` is told but not asked."""
@@ -300,10 +310,18 @@ class Dialling:
     def _finish(self, result: DialResult) -> None:
         if self.finished.done():
             return
+        try:
+            self._end_conversation()
+            self._conclude(result)
+        finally:
+            # Whatever went wrong there, nobody waits for this dial any more.
+            if not self._is_fading:
+                self._part()
+            self.finished.set_result(None)
+
+    def _conclude(self, result: DialResult) -> None:
         call = self.call
-        self._end_conversation()
-        verdict = self._amd.verdict if self._amd is not None else ""
-        call.dial_ended(self, result, verdict)
+        call.dial_ended(self, result, self._amd.verdict if self._amd is not None else "")
         fields = result.to_dict()
         if self._is_abandoned:
             call.hooks.deliver(self.hook, self._payload(fields), HookKind.DIAL_ACTION, self.id)
@@ -311,7 +329,6 @@ class Dialling:
             self.asking = call.session.start_asking(
                 self.hook, fields, verb_id=self.verb.id, kind=HookKind.DIAL_ACTION, durable_subject=self.id
             )
-        self.finished.set_result(None)
 
 
 def _refused(dial_id: DialId, sip_status: int, problem: str) -> DialResult:

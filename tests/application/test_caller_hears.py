@@ -128,3 +128,41 @@ async def test_the_task_of_a_call_is_cancelled_and_the_call_still_ends() -> None
         assert action["dial_status"] == "completed"
         assert stage.statuses()[-1] == "completed"
         assert stage.task.cancelled()
+
+
+@in_virtual_time
+async def test_a_bug_where_a_dial_begins_is_a_failed_dial_with_its_action_hook(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async with rehearsal() as stage:
+        monkeypatch.setattr("engine.application.dialling.to_request", broken)
+        stage.asked("/call").answer([_dial(answerOnBridge=True)])
+        await settle()
+        [told] = stage.told("/dial")
+        assert (told["dial_status"], told["dial_sip_status"]) == ("failed", 500)
+        stage.asked("/dial").answer()
+        await settle()
+        assert stage.party.goodbyes == [500]
+    async with rehearsal() as stage:
+        monkeypatch.undo()
+        monkeypatch.setattr("engine.application.dialling.LiveDetector", broken)
+        stage.asked("/call").answer([_dial(answerOnBridge=True, amd={"actionHook": "/amd"})])
+        await settle()
+        assert all(leg.has_ended or not leg.is_started for leg in stage.legs.made)
+        assert len(stage.told("/dial")) == 1
+
+
+@in_virtual_time
+async def test_a_bug_where_a_dial_ends_does_not_keep_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async with rehearsal([_dial(answerOnBridge=True)]) as stage:
+        monkeypatch.setattr("engine.application.call.Call.dial_ended", broken)
+        stage.legs[0].refuse(486)
+        await settle()
+        assert stage.party.leg.is_gone
+        assert stage.task.done()
