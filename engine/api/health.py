@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from litestar import Router, get
+from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Struct
 
 from engine.api.accounts.port import CallControl
@@ -28,16 +29,25 @@ def health_routes(
 ) -> Router:
     """`gate`: filled when the gate has been built around these routes."""
 
-    @get("/healthz", media_type="text/plain", sync_to_thread=False, tags=["Health"])
+    @get(
+        "/healthz",
+        media_type="text/plain",
+        sync_to_thread=False,
+        tags=["Health"],
+        summary="Whether the process is alive",
+    )
     def healthz() -> str:
-        """The process is alive and its event loop turns."""
+        """It is, and its event loop turns."""
         return "ok\n"
 
     @get(
         "/readyz",
         sync_to_thread=False,
         tags=["Health"],
-        summary="Whether new calls are welcome: 200, or 503 with the reasons",
+        summary="Whether new calls are welcome",
+        responses={
+            503: ResponseSpec(Readiness, description="They are not, and why", generate_examples=False)
+        },
     )
     def readyz() -> Answer[Readiness]:
         found = {"dials": _refused(engine.dials.refusal)}
@@ -50,9 +60,15 @@ def health_routes(
         )
         return Answer(readiness, status_code=200 if readiness.ready else 503)
 
-    @get("/metrics", media_type="text/plain; version=0.0.4", sync_to_thread=False, tags=["Health"])
+    @get(
+        "/metrics",
+        media_type="text/plain; version=0.0.4",
+        sync_to_thread=False,
+        tags=["Health"],
+        summary="Counts",
+    )
     def metrics() -> str:
-        """Counts in the text format of Prometheus."""
+        """In the text format of Prometheus."""
         lines = ["# TYPE dial_engine_dials gauge"]
         lines += [
             f'dial_engine_dials{{state="{state}"}} {count}' for state, count in engine.dials.counts().items()

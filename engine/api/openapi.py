@@ -33,6 +33,9 @@ def complete(document: dict[str, Any], bodies: Sequence[type[msgspec.Struct]]) -
     for path, item in document["paths"].items():
         is_public = path in PUBLIC
         for operation in item.values():
+            for status, answer in operation["responses"].items():
+                if status in _SUCCESSES and answer["description"] in _GENERIC:
+                    answer["description"] = _SUCCESSES[status]
             if is_public:
                 operation["security"] = []
             else:
@@ -57,6 +60,18 @@ def _add_refusals(operation: dict[str, Any], path: str) -> None:
             operation["responses"].setdefault(status, {"description": why, "content": content})
 
 
+_GENERIC = frozenset(
+    {
+        "Document created, URL follows",
+        "File Download",
+        "Request accepted, processing continues off-line",
+        "Request fulfilled, document follows",
+        "Request fulfilled, nothing follows",
+        "Stream Response",
+    }
+)
+"""What Litestar says where nothing was said."""
+_SUCCESSES = {"200": "Here it is", "201": "Created", "202": "It is being done", "204": "Done"}
 _REFUSALS = {
     "401": "No valid key",
     "403": "The account is inactive",

@@ -56,7 +56,7 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
             _Html(" ".join(_type(each.get("schema", {})) for each in answer.get("content", {}).values())),
             answer.get("description", ""),
         )
-        for status, answer in operation.get("responses", {}).items()
+        for status, answer in sorted(operation.get("responses", {}).items())
     ]
     parts.append(_table(("status", "body", ""), answers))
     data = " -H 'Content-Type: application/json' -d @body.json" if content else ""
@@ -99,14 +99,14 @@ def _type(schema: Mapping[str, Any]) -> _Html:
         if key in schema:
             return _Html(" or ".join(_type(each) for each in schema[key]))
     if "enum" in schema:
-        return _Html(" | ".join(f"<code>{escape(str(each))}</code>" for each in schema["enum"]))
+        return _Html(" | ".join(f"<code>{escape(_json(each))}</code>" for each in schema["enum"]))
     if "const" in schema:
         return _Html(f"<code>{escape(str(schema['const']))}</code>")
     kind = schema.get("type", "anything")
     text = escape(" or ".join(kind) if isinstance(kind, list) else str(kind))
     if text == "array":
         text = f"array of {_type(schema.get('items', {}))}"
-    limits = (f", {word} {escape(str(schema[key]))}" for key, word in _LIMITS.items() if key in schema)
+    limits = (f", {word} {escape(_json(schema[key]))}" for key, word in _LIMITS.items() if key in schema)
     return _Html(text + "".join(limits))
 
 
@@ -120,6 +120,13 @@ _LIMITS = {
     "maxItems": "at most",
     "pattern": "matching",
 }
+
+
+def _json(value: object) -> str:
+    """As it is written in JSON; whole numbers without a fraction."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

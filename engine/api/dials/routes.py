@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from litestar import Request, Router, delete, get, post
 from litestar.datastructures import State
@@ -90,7 +90,7 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
                 description="Answer when the dial is over, with its result. The dial goes on without you."
             ),
         ] = False,
-    ) -> Answer[DialView | ResultBody]:
+    ) -> Answer[DialView]:
         """201 when the INVITEs have been created. With `wait` the response is 200 and the result itself; if
         the server stops before that it is 503, with the dial's address in `Location`.
         """
@@ -118,7 +118,7 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
                 retry_after_s=1,
                 headers=tuple(where.items()),
             )
-        return Answer(entry.result_body(), status_code=200, headers=where)
+        return cast("Answer[DialView]", Answer(entry.result_body(), status_code=200, headers=where))
 
     @get(
         "/",
@@ -150,16 +150,16 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
     @get(
         "/{dial_id:str}",
         summary="One dial, in progress or finished",
-        responses={400: _INVALID, 404: _UNKNOWN},
+        responses={400: _INVALID, 404: _UNKNOWN, 503: _BUSY},
     )
-    async def get_dial(request: _Request, dial_id: _Id) -> Answer[DialView] | Answer[bytes]:
+    async def get_dial(request: _Request, dial_id: _Id) -> Answer[DialView]:
         entry = find(request, dial_id)
         if entry is not None:
             return Answer(entry.view())
         kept = await load(request, dial_id)
         if kept is None:
             raise ApiError(404, "no such dial")
-        return Answer(kept)
+        return cast("Answer[DialView]", Answer(kept))
 
     @delete(
         "/{dial_id:str}", summary="Hang up", sync_to_thread=False, responses={400: _INVALID, 404: _UNKNOWN}
