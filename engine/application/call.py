@@ -224,6 +224,8 @@ class Call:
 
     async def _run(self) -> Ending:
         session = self.session
+        if session.ending is not None:
+            return session.ending  # it was told to stop before it began
         ticket = session.ticket()
         document, base = await self._first_document()
         if document is None:

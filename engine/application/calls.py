@@ -31,6 +31,7 @@ from engine.application.schema.speech import Recognizer, Synthesizer
 from engine.application.services import ApplicationServices, SessionDefaults
 from engine.dial.leg import Cause
 from engine.dial.request import DialRequest, FromOverride, InvalidRequest, TargetType
+from engine.errors import Overloaded
 from engine.hooks.payloads import CallFacts
 from engine.hooks.websocket_messages import Command
 from engine.ids import CallSid, new_call_sid
@@ -120,6 +121,8 @@ class Calls:
 
         Raises InvalidRequest (its `field` by the names of the HTTP body), NoSuchApplication, Overloaded.
         """
+        if self.refusal:
+            raise Overloaded(self.refusal, retry_after_s=1.0)
         application = self._application_of(order)
         target = order.target
         if order.from_host:

@@ -71,7 +71,7 @@ class OutboundCall:
         self._on_end = on_end
         self._clock = asyncio.get_running_loop().time
         self._hooks = services.make_hooks(
-            facts.call_sid, account_sid=facts.account_sid, base=application.call_hook or ""
+            facts.call_sid, account_sid=facts.account_sid, base=application.call_hook or application.base
         )
         self.journal = Journal(
             facts, self._hooks, services.records, self._clock, application.call_status_hook
@@ -97,21 +97,24 @@ class OutboundCall:
         self._redirected = hook
 
     async def run(self) -> None:
-        """After `start`."""
-        assert self._dial is not None
-        result = await self._dial.wait()
-        if not self.invited.done():
-            self.invited.set_result("")
-        if self.call is not None:
-            try:
+        """After `start`. Cancelled, it ends the call all the same."""
+        dial = self._dial
+        assert dial is not None
+        try:
+            await dial.wait()
+            if self.call is not None:
                 await self.call.run()
-            finally:
-                if self._limit is not None:
-                    self._limit.cancel()
-            return
-        self._finish(result)
-        self._on_end(self.sid)
-        await self._hooks.close()
+        finally:
+            if self._limit is not None:
+                self._limit.cancel()
+            if not self.invited.done():
+                self.invited.set_result("")
+            if self.call is None:
+                dial.hang_up(Cause.SHUTDOWN)  # nothing, unless we are being cancelled
+                self._finish(dial.result)
+                self._on_end(self.sid)
+        if self.call is None:
+            await self._hooks.close()
 
     def _observe(self, happening: Happening) -> None:
         if isinstance(happening, LegTrying) and not self.invited.done():
@@ -150,9 +153,13 @@ class OutboundCall:
         if self._amd is not None:
             _detect(call, leg, self._amd)
 
-    def _finish(self, result: DialResult) -> None:
+    def _finish(self, result: DialResult | None) -> None:
+        """`result` None: it was not waited for."""
         if self.journal.status is None:
             self.journal.begin()
+        if result is None:
+            self.journal.finish(CallStatus.NO_ANSWER, 487, "Request Terminated", by=EndedBy.ENGINE)
+            return
         record = result.record_of(result.leg)
         self.journal.finish(
             CallStatus.FAILED

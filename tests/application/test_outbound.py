@@ -11,6 +11,7 @@ from engine.application.orders import CallOrder, CallUpdate, NoSuchApplication
 from engine.application.schema.dial import Amd, AmdTimers
 from engine.config import AccountConfig
 from engine.dial.request import InvalidRequest, Target
+from engine.errors import Overloaded
 from engine.hooks import Hook
 from engine.sip.events import Ended, Failed, IncomingCall
 from tests.application.stage import ACCOUNT, APPLICATION, Stage, on_stage
@@ -209,3 +210,28 @@ async def test_amd_of_a_created_call_begins_with_the_answer_and_its_verbs_replac
         assert bye.headers.get("X-By") == "amd"
         await stage.quiet()
         assert stage.kept.calls[created.sid].amd == "silence"
+
+
+async def test_a_call_that_rings_ends_with_the_engine_and_no_new_one_is_taken() -> None:
+    async with on_stage() as stage:
+        created = await stage.calls.create(_order(stage))
+        await stage.rings()
+        await stage.app.told("/status", call_status="ringing")
+        await stage.calls.stop()
+        await stage.callees[0].until(Failed)
+        await stage.quiet()
+        assert stage.statuses(created.sid) == ["trying", "ringing", "no-answer"]
+        with pytest.raises(Overloaded):
+            await stage.calls.create(_order(stage))
+
+
+async def test_a_call_whose_task_is_cancelled_while_it_rings_is_told_to_its_end() -> None:
+    async with on_stage() as stage:
+        created = await stage.calls.create(_order(stage))
+        await stage.rings()
+        await stage.app.told("/status", call_status="ringing")
+        [task] = (each for each in asyncio.all_tasks() if each.get_name() == f"call {created.sid}")
+        task.cancel()
+        await stage.callees[0].until(Failed)
+        await stage.app.told("/status", call_status="no-answer", call_sid=created.sid)
+        await stage.quiet()
