@@ -37,6 +37,7 @@ from engine.sip.events import (
     OfferRejected,
     ReferReceived,
     Replied,
+    TurnToOffer,
 )
 from engine.sip.message import Request, Response
 from engine.sip.session import Call
@@ -164,9 +165,10 @@ class CallLeg:
         return self._end_of_call is not None
 
     @property
-    def is_confirmed(self) -> bool:
-        """The call is up and both sides know it."""
-        return self._call is not None and self._call.is_confirmed
+    def may_offer_later(self) -> bool:
+        """We shall hear when the session can be changed: the call is not up yet, or we are changing it."""
+        call = self._call
+        return call is not None and (call.wants_turn or not call.is_confirmed)
 
     @property
     def is_held(self) -> bool:
@@ -318,9 +320,13 @@ class CallLeg:
         return True
 
     def start_offer(self, sdp: bytes) -> bool:
-        """Send a re-INVITE with this offer; False if the session cannot be changed now. For `Exchange`."""
+        """Send a re-INVITE with this offer; False if the session cannot be changed now. For `Exchange`, which
+        is told when it can: unless an offer of the peer waits for its answer, then nobody knows when.
+        """
         call = self._call
         if call is None or not call.can_offer:
+            if call is not None and call.modification is not None:
+                call.wants_turn = True
             return False
         call.offer(Body(SDP, sdp), self._services.endpoint.now())
         self._services.endpoint.touch()
@@ -356,6 +362,9 @@ class CallLeg:
                 self._take_info(event)
             case ReferReceived():
                 self._take_refer(event)
+            case TurnToOffer():
+                if self._exchange is not None:
+                    self._exchange.may_begin()
             case Replied():
                 waiting = self._asked.pop(event.serial, None) if self._asked is not None else None
                 if waiting is not None and not waiting.done():

@@ -32,7 +32,7 @@ class Exchange:
         self._waiting: asyncio.Future[bytes | None] | None = None
         """An offer of ours that has no answer yet."""
         self._begin: asyncio.Future[None] | None = None
-        """The peer has not got the dialog yet."""
+        """The peer has not got the dialog yet, or another change of the session is under way."""
         self._is_over = False
 
     async def run(self, leg: CallLeg, sdp: bytes) -> bytes | None:
@@ -41,13 +41,11 @@ class Exchange:
         async with self._turn:
             if self._is_over or leg.is_over:
                 return None
-            if not leg.start_offer(sdp):
-                if leg.is_confirmed:
-                    return None  # an offer of the peer, or a refresh, is under way
+            while not leg.start_offer(sdp):
+                if self._is_over or not leg.may_offer_later:
+                    return None
                 self._begin = loop.create_future()
                 await self._begin
-                if self._is_over or not leg.start_offer(sdp):
-                    return None
             # Cancelled while we wait, it stays where it is: the answer that still comes is not the stream's.
             self._waiting = loop.create_future()
             return await self._waiting
@@ -65,7 +63,7 @@ class Exchange:
         return True
 
     def may_begin(self) -> None:
-        """The peer has the dialog now."""
+        """The peer has the dialog now, or the other change is over."""
         if self._begin is not None and not self._begin.done():
             self._begin.set_result(None)
 

@@ -43,6 +43,7 @@ __all__ = [
     "RequestReceived",
     "ResolveNeeded",
     "SipEvent",
+    "TurnToOffer",
 ]
 
 
@@ -134,6 +135,13 @@ class OfferRejected(Struct, frozen=True):
 class OfferWithdrawn(Struct, frozen=True):
     """The peer cancelled the re-INVITE of an `OfferReceived` before our answer: there is nothing to
     answer."""
+
+    call: Call
+    at: float
+
+
+class TurnToOffer(Struct, frozen=True):
+    """Our change of the session that was under way is over: `call.wants_turn` asked to be told."""
 
     call: Call
     at: float
@@ -238,6 +246,7 @@ CallEvent: TypeAlias = (
     | AnswerReceived
     | OfferRejected
     | OfferWithdrawn
+    | TurnToOffer
     | InfoReceived
     | ReferReceived
     | ReferProgress

@@ -115,7 +115,7 @@ class Modification:
         if self._is_done:
             return
         if kind is FailureKind.NO_RESPONSE:
-            self._finish()
+            self._finish(now)
             self.call.lose_dialog(408, now, say_bye=True)
         else:
             self._refused(503, detail, None, now)
@@ -123,7 +123,7 @@ class Modification:
     def on_end(self, sender: Sender, now: float) -> None: ...
 
     def _accepted(self, response: Response, now: float) -> None:
-        self._finish()
+        self._finish(now)
         call = self.call
         call.session_timer.on_success(response, now)
         if self.body is None:
@@ -152,7 +152,7 @@ class Modification:
             if min_se is not None and call.session_timer.raise_to(min_se):
                 self.start(now)
                 return
-        self._finish()
+        self._finish(now)
         if status in DIALOG_ENDING:
             call.lose_dialog(status, now, say_bye=status == 408)
         elif self.is_refresh:
@@ -171,9 +171,9 @@ class Modification:
         self._retry = None
         self.start(now)
 
-    def _finish(self) -> None:
+    def _finish(self, now: float) -> None:
         self._is_done = True
-        self.call.modified(self)
+        self.call.modified(self, now)
 
 
 class PendingOffer:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine.sip.dialog import DIALOG_ENDING, Dialog
-from engine.sip.events import Ended, Failed, InfoReceived, Replied
+from engine.sip.events import Ended, Failed, InfoReceived, Replied, TurnToOffer
 from engine.sip.message import Request, Response
 from engine.sip.modify import Acceptance, Modification, PendingOffer
 from engine.sip.negotiation import OfferState
@@ -51,6 +51,7 @@ class Call:
         "stack",
         "state",
         "timers",
+        "wants_turn",
     )
 
     def __init__(self, stack: SipStack, call_id: str, timers: Timers, state: InviteState) -> None:
@@ -67,6 +68,8 @@ class Call:
         self._pending_offer: PendingOffer | None = None
         self._was_withdrawn = False
         """The last offer of the peer was, and its owner may not know yet."""
+        self.wants_turn = False
+        """Tell once, by `TurnToOffer`, when our re-INVITE or UPDATE under way is over."""
         self._acceptances: dict[int, Acceptance] | None = None
         self._session_timer: SessionTimer | None = None
         self._refers: Refers | None = None
@@ -233,10 +236,13 @@ class Call:
         self._modification = Modification(self, self.dialog, method, body, is_refresh=True)
         self._modification.start(now)
 
-    def modified(self, modification: Modification) -> None:
+    def modified(self, modification: Modification, now: float) -> None:
         """For the modification itself, at its end."""
         if self._modification is modification:
             self._modification = None
+            if self.wants_turn and not self._is_over:
+                self.wants_turn = False
+                self.stack.emit(TurnToOffer(self, now))
 
     def wait_for_answer(self, pending: PendingOffer) -> None:
         """An offer that the owner has to answer."""

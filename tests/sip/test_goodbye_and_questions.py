@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.sip.events import Answered, Confirmed, Ended, Failed, Replied
+from engine.sip.events import Answered, Confirmed, Ended, Failed, Replied, TurnToOffer
 from engine.sip.types import Body, InviteState, WrongState
 from engine.sip.types import Party as Side
 from tests.sip.scripted import Scripted
@@ -146,3 +146,19 @@ def test_nothing_is_asked_before_there_is_a_dialog_or_after_the_call() -> None:
     far.reply(486)
     assert alice.of(Failed)
     assert call.send_request("INFO", wire.now) == 0
+
+
+@pytest.mark.parametrize("status", [200, 488])
+def test_who_wants_to_change_the_session_next_is_told_once_when_it_is_its_turn(status: int) -> None:
+    up = _UpWithScript()
+    up.call.offer(OFFER, up.wire.now)
+    up.wire.pump()
+    assert not up.call.can_offer
+    up.call.wants_turn = True
+    up.far.reply(status, up.far.last("INVITE"), body=ANSWER if status == 200 else None)
+    assert len(up.alice.of(TurnToOffer)) == 1
+    assert up.call.can_offer
+    up.call.offer(OFFER, up.wire.now)
+    up.wire.pump()
+    up.far.reply(200, up.far.last("INVITE"), body=ANSWER)
+    assert len(up.alice.of(TurnToOffer)) == 1
