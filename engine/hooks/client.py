@@ -213,6 +213,8 @@ class HookClient:
         *,
         is_answer_used: bool,
     ) -> HookReply:
+        if self._session is None:
+            raise HookFailed("hooks are not sent any more")  # of a durable one the outbox keeps hold
         self.attempts += 1
         gate = self._gates.of(destination.origin)
         attempt = _Attempt()

@@ -344,6 +344,21 @@ async def test_stopping_waits_for_what_is_queued_but_not_for_ever() -> None:
     assert service.backlog == 0
 
 
+async def test_what_comes_after_the_end_of_hooks_fails_quietly_and_stays_in_the_outbox() -> None:
+    kept = Kept()
+    service = HookService(HookClient(), outbox=kept)
+    async with HookHost() as host:
+        await service.start()
+        await service.stop()
+        late = service.for_call(CALL)
+        late.deliver(Hook(host.url()), {}, HookKind.CALL_STATUS)
+        with pytest.raises(HookFailed, match="not sent any more"):
+            await late.ask(Hook(host.url()), {})
+        await late.close()
+        assert list(kept.rows) == [f"call-status-{CALL}"]
+        assert host.seen == []
+
+
 async def test_nothing_of_a_payload_or_a_secret_is_logged() -> None:
     with capture_logs() as lines:
         async with serving(secrets=["hush"]) as (host, service, _):
