@@ -151,6 +151,23 @@ async def test_dv83_hold_and_its_end_are_told_once_each() -> None:
         assert not leg.is_held
 
 
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+@pytest.mark.parametrize("way", ["sendonly", "inactive", "0.0.0.0"])
+async def test_dv83_every_way_to_hold_is_one(method: str, way: str) -> None:
+    async with _answered() as (_, notes, _, far, call):
+        offer = call.offer if method == "INVITE" else call.update
+        body = sdp(40000, direction="sendrecv" if way == "0.0.0.0" else way)
+        if way == "0.0.0.0":
+            body = Body(body.content_type, body.data.replace(b"c=IN IP4 127.0.0.1", b"c=IN IP4 0.0.0.0"))
+        offer(body, far.now)
+        far.endpoint.touch()
+        assert (await notes.until(PeerHeld)).is_held
+        await far.settled(lambda: call.can_offer)
+        offer(sdp(40000), far.now)
+        far.endpoint.touch()
+        assert not (await notes.until(PeerHeld, count=2)).is_held
+
+
 @pytest.mark.parametrize(
     ("extra", "reason_header"), [((), ""), ((("X-Survey", "9"),), 'Q.850;cause=16;text="Bye"')]
 )
