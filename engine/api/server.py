@@ -24,6 +24,8 @@ _log = structlog.get_logger(__name__)
 
 _SWEEP_S = 1.0
 _BACKLOG = 1024
+_LET_GO = "ASGI callable returned without completing response."
+"""What uvicorn says when an event stream gives up a client that reads nothing."""
 
 
 class HttpServer:
@@ -171,5 +173,10 @@ class _ToStructlog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        if not isinstance(error, asyncio.CancelledError):  # we stopped it
-            _log.error("http server", problem=record.getMessage().strip(), exc_info=error)
+        problem = record.getMessage().strip()
+        if isinstance(error, asyncio.CancelledError):
+            return  # we stopped it
+        if problem == _LET_GO:
+            _log.info("http client reads nothing, connection closed")
+        else:
+            _log.error("http server", problem=problem, exc_info=error)
