@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-__all__ = ["Foreign", "Judge", "foreign", "judge"]
+__all__ = ["Foreign", "ForeignSocket", "Judge", "foreign", "foreign_socket", "judge"]
 
 _HERE = Path(__file__).parent
 _PATIENCE_S = 20.0
@@ -152,6 +152,28 @@ class Foreign:
         return None
 
 
+class ForeignSocket:
+    """A customer's application over WebSocket, written with the family's library."""
+
+    def __init__(self, lines: _Lines, port: int) -> None:
+        self._lines = lines
+        self.url = f"ws://127.0.0.1:{port}/call"
+        self.told: list[dict[str, Any]] = []
+        """What its library said happened, in order: `event`, `body`."""
+
+    async def event(self, name: str, **properties: object) -> dict[str, Any]:
+        """The first event of a name whose body has these properties; waits for it."""
+        while True:
+            for told in self.told:
+                if told["event"] == name and properties.items() <= told["body"].items():
+                    return told
+            self.told.append(await self._lines.hear())
+
+    def inject(self, what: str, *arguments: object) -> None:
+        """A command of the library's session: `injectRedirect`, `injectMute`, ..."""
+        self._lines.tell({"inject": what, "arguments": arguments})
+
+
 @asynccontextmanager
 async def judge() -> AsyncIterator[Judge]:
     async with _running("judge.js") as lines:
@@ -166,3 +188,12 @@ async def foreign(
     script = {"library": library, "secret": secret, "documents": documents}
     async with _running("foreign.js", msgspec.json.encode(script).decode()) as lines:
         yield Foreign(lines, (await lines.hear())["listening"])
+
+
+@asynccontextmanager
+async def foreign_socket(
+    documents: Mapping[str, Sequence[tuple[str, object]]],
+) -> AsyncIterator[ForeignSocket]:
+    """`documents`: by event (`session:new`, hooks), each verb as its name and its properties."""
+    async with _running("foreign_ws.js", msgspec.json.encode({"documents": documents}).decode()) as lines:
+        yield ForeignSocket(lines, (await lines.hear())["listening"])
