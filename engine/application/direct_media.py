@@ -39,6 +39,8 @@ _RATE_HZ = 8000
 _GREETING_SAMPLES = 4 * _RATE_HZ // 10
 """0.4 s: longer than a phone needs to believe in another address (pjmedia: 10 packets)."""
 
+_GLARE, _REFUSED = 491, 488
+
 _ROUNDS = 2
 """How often a party may answer from another address than it had before."""
 
@@ -219,7 +221,8 @@ class DirectMedia:
             else:
                 answer = await _offer(other, sdp)
                 if answer is None:
-                    offer.reject()
+                    # Both at once is glare, to be tried again soon (RFC 3261 §14.1).
+                    offer.reject(_GLARE if other.has_offer_of_peer else _REFUSED)
                 else:
                     offer.answer(_described(leg, answer, sdp))
         except NegotiationFailed as error:

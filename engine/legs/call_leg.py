@@ -165,6 +165,11 @@ class CallLeg:
         return self._end_of_call is not None
 
     @property
+    def has_offer_of_peer(self) -> bool:
+        """An offer of the peer waits for its answer."""
+        return self._call is not None and self._call.has_pending_offer
+
+    @property
     def may_offer_later(self) -> bool:
         """We shall hear when the session can be changed: the call is not up yet, or we are changing it."""
         call = self._call

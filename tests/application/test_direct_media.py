@@ -143,6 +143,21 @@ async def test_dv83_a_hold_that_needs_our_media_brings_it_back_and_resume_leads_
         direct.close()
 
 
+async def test_dv83_offers_of_both_at_the_same_moment_are_passed_on_one_after_the_other() -> None:
+    async with talking() as talk:
+        direct = DirectMedia(talk.caller, talk.callee)
+        await direct.go()
+        await asyncio.gather(talk.alice.offer(holding=True), talk.bob.offer(holding=True))
+        await talk.alice.until(AnswerReceived, within_s=10.0)
+        await talk.bob.until(AnswerReceived, within_s=10.0)
+        assert not [
+            each for each in (*talk.alice.events, *talk.bob.events) if isinstance(each, OfferRejected)
+        ]
+        assert _is_held(talk.alice)
+        assert direct.is_direct
+        direct.close()
+
+
 async def test_a_session_refresh_leaves_the_other_party_in_peace() -> None:
     async with talking() as talk:
         direct = DirectMedia(talk.caller, talk.callee)

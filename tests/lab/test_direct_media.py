@@ -61,7 +61,7 @@ async def test_dv83_exit_media_path_between_two_phones_with_a_hold_and_back(
         await asyncio.sleep(STRETCH_S)
         direct = DirectMedia(caller, callee)
         assert await direct.go()
-        await asyncio.sleep(0.2)  # what was on its way
+        await asyncio.sleep(0.6)  # what was on its way, and a phone that was misled by it
         before = _packets(caller, callee)
         await asyncio.sleep(STRETCH_S)
         await theirs.hold()

@@ -75,7 +75,9 @@ class TalkingPhone(FarSide):
                     event.call.answer_offer(Body(SDP, self.stream.receive_offer(event.body.data)), event.at)
                 self.endpoint.touch()
             case AnswerReceived():
-                self.stream.receive_answer(event.body.data)
+                # An offer that was tried again after glare is forgotten by then: the peer's came in between.
+                is_forgotten = not self.stream.has_pending_offer
+                self.stream.receive_answer(event.body.data, is_refresh=is_forgotten)
             case OfferRejected():
                 self.stream.withdraw_offer()
             case Answered():
