@@ -18,11 +18,14 @@ __all__ = ["Batch", "Buffer"]
 
 Record = CallRow | LegRow | AlertRow
 
+Key = tuple[type[Record], str]
+"""Of a record: a leg that becomes a call of its own has a row of each kind under one sid."""
+
 
 class Batch(Struct):
     """One transaction's worth."""
 
-    records: dict[str, Record]
+    records: dict[Key, Record]
     deliveries: dict[str, Delivery | None]
     """None: to be deleted."""
     on_written: list[Callable[[], None]]
@@ -51,7 +54,7 @@ class Buffer:
     def __init__(self, max_records: int) -> None:
         self._max_records = max_records
         self._changed = threading.Condition()
-        self._records: dict[str, Record] = {}
+        self._records: dict[Key, Record] = {}
         self._deliveries: dict[str, Delivery | None] = {}
         self._on_written: list[Callable[[], None]] = []
         self._batch: Batch | None = None
@@ -65,17 +68,18 @@ class Buffer:
         batch = self._batch
         return len(self._records) + len(self._deliveries) + (len(batch) if batch is not None else 0)
 
-    def record(self, key: str, row: Record) -> None:
-        """A row to be written, in place of an earlier one with the same key."""
+    def record(self, sid: str, row: Record) -> None:
+        """A row to be written, in place of an earlier one of the same kind and sid."""
         with self._changed:
-            self._records[key] = row
+            self._records[type(row), sid] = row
             if len(self._records) > self._max_records:
                 del self._records[next(iter(self._records))]
                 self.dropped += 1
             self._wake()
 
-    def find(self, key: str) -> Record | None:
+    def find(self, kind: type[Record], sid: str) -> Record | None:
         """A row that has not been written yet."""
+        key = (kind, sid)
         with self._changed:
             row = self._records.get(key)
             if row is None and self._batch is not None:
@@ -152,8 +156,8 @@ class Buffer:
                     key = next(iter(self._deliveries))
                     batch.deliveries[key] = self._deliveries.pop(key)
                 for _ in range(min(most - len(batch.deliveries), len(self._records))):
-                    key = next(iter(self._records))
-                    batch.records[key] = self._records.pop(key)
+                    oldest = next(iter(self._records))
+                    batch.records[oldest] = self._records.pop(oldest)
             self._batch = batch
             return batch
 

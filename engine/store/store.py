@@ -42,16 +42,24 @@ class Store:
 
     `url`: `sqlite:///FILE` or `postgresql://user:password@host/database`. `node`: the name of this engine
     where several share a database. `handover_s`: how long an earlier process of this name may hold it.
-    Called from the loop only. Is an `engine.hooks.Outbox`.
+    `keep_s`: how long calls, legs and alerts are kept after they ended; None: for ever. Called from the loop
+    only. Is an `engine.hooks.Outbox`.
     """
 
     def __init__(
-        self, url: str, *, node: str = "", max_records: int = _MAX_RECORDS, handover_s: float = 5.0
+        self,
+        url: str,
+        *,
+        node: str = "",
+        max_records: int = _MAX_RECORDS,
+        handover_s: float = 5.0,
+        keep_s: float | None = None,
     ) -> None:
         self._database = Database(url, node)
         self._node = node
         self._buffer = Buffer(max_records)
         self._handover_s = handover_s
+        self._keep_s = keep_s
         self._writer: Writer | None = None
         self._reader: Reader | None = None
         self._left: asyncio.Future[list[Delivery]] | None = None
@@ -68,6 +76,7 @@ class Store:
             self._buffer,
             node=self._node,
             handover_s=self._handover_s,
+            keep_s=self._keep_s,
             run_id=random_bytes(16).hex(),
             on_tried=_in(loop, lambda: _resolve(tried, None)),
             on_recovered=lambda left: _in(loop, lambda: _resolve(self._left, left))(),
@@ -170,7 +179,7 @@ class Store:
 
     async def call(self, call_sid: str) -> CallRow | None:
         """One call."""
-        waiting = self._buffer.find(call_sid)
+        waiting = self._buffer.find(CallRow, call_sid)
         if isinstance(waiting, CallRow):
             return waiting
         return await self._read(lambda: queries.one_call(self._database.readers, call_sid))

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 
 import structlog
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Table, delete, select, update
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from engine.store.buffer import Batch, Buffer
@@ -30,6 +30,7 @@ _MOST_ROWS = 500
 """Per transaction: what a thread converts in a few milliseconds, so that the loop gets its turns."""
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
+_PURGE_EVERY_S = 600.0
 _SLOW_AFTER_S = 2.0
 """A write that takes longer is taken for a database that does not answer."""
 
@@ -51,6 +52,8 @@ class Writer:
         "_delete",
         "_handover_s",
         "_has_recovered",
+        "_keep_s",
+        "_next_purge_utc",
         "_node",
         "_on_fatal",
         "_on_recovered",
@@ -70,6 +73,7 @@ class Writer:
         node: str,
         run_id: str,
         handover_s: float,
+        keep_s: float | None,
         on_tried: Callable[[], None],
         on_recovered: Callable[[list[Delivery]], None],
         on_fatal: Callable[[StoreError], None],
@@ -80,6 +84,8 @@ class Writer:
         self._node = node
         self._run_id = run_id
         self._handover_s = handover_s
+        self._keep_s = keep_s
+        self._next_purge_utc = 0.0
         self._on_tried = on_tried
         self._on_recovered = on_recovered
         self._on_fatal = on_fatal
@@ -207,6 +213,7 @@ class Writer:
             self._busy_since = time.monotonic()
             try:
                 self._write(batch)
+                self._purge()
             except SQLAlchemyError as error:
                 self._failed(error)
                 self._busy_since = None
@@ -245,6 +252,23 @@ class Writer:
                     connection.exec_driver_sql(self._delete, deleted)
         except _ABOUT_A_ROW:
             self._write_one_by_one(connection, rows, deleted)
+
+    def _purge(self) -> None:
+        """Delete what is older than it may be, a little at a time; a call that goes on is never old."""
+        now = self._clock()
+        if self._keep_s is None or now < self._next_purge_utc:
+            return
+        connection = self._connection
+        assert connection is not None
+        has_more = False
+        for table, at in ((calls, calls.c.ended_utc), (legs, legs.c.ended_utc), (alerts, alerts.c.at_utc)):
+            key = next(iter(table.primary_key))
+            old = select(key).where(at < now - self._keep_s).limit(_MOST_ROWS)
+            with connection.begin():
+                gone = connection.execute(delete(table).where(key.in_(old))).rowcount
+            has_more = has_more or gone == _MOST_ROWS
+        if not has_more:
+            self._next_purge_utc = now + _PURGE_EVERY_S
 
     def _add(self, rows: dict[type[Row], list[Values]], row: Row) -> None:
         kind = type(row)

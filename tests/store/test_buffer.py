@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from engine.store import CallRow, LegRow
 from engine.store.buffer import Batch, Buffer
-from tests.store.examples import call_row, delivery
+from tests.store.examples import call_row, delivery, leg_row
 
 
 def noting(notes: list[str], word: str) -> Callable[[], None]:
@@ -13,7 +14,10 @@ def noting(notes: list[str], word: str) -> Callable[[], None]:
 
 
 def keys(batch: Batch) -> list[str]:
-    return [*batch.records, *(f"{key}-" if row is None else key for key, row in batch.deliveries.items())]
+    return [
+        *(sid for _, sid in batch.records),
+        *(f"{key}-" if row is None else key for key, row in batch.deliveries.items()),
+    ]
 
 
 def test_a_row_that_waits_is_replaced_by_its_later_version() -> None:
@@ -21,17 +25,25 @@ def test_a_row_that_waits_is_replaced_by_its_later_version() -> None:
     buffer.record("a", call_row("a", call_status="trying"))
     buffer.record("a", call_row("a", call_status="completed"))
     assert len(buffer) == 1
-    assert buffer.take(10).records == {"a": call_row("a", call_status="completed")}
+    assert list(buffer.take(10).records.values()) == [call_row("a", call_status="completed")]
 
 
 def test_a_row_is_found_while_it_waits_and_while_it_is_being_written() -> None:
     buffer = Buffer(10)
     buffer.record("a", call_row("a"))
-    assert buffer.find("a") == call_row("a")
+    assert buffer.find(CallRow, "a") == call_row("a")
     batch = buffer.take(10)
-    assert buffer.find("a") == call_row("a")
+    assert buffer.find(CallRow, "a") == call_row("a")
     buffer.written(batch)
-    assert buffer.find("a") is None
+    assert buffer.find(CallRow, "a") is None
+
+
+def test_a_leg_that_becomes_a_call_has_a_row_of_each_kind() -> None:
+    buffer = Buffer(10)
+    buffer.record("a", leg_row("a"))
+    buffer.record("a", call_row("a"))
+    assert buffer.find(LegRow, "a") == leg_row("a")
+    assert len(buffer.take(10).records) == 2
 
 
 def test_a_delivery_done_before_it_was_written_is_never_written() -> None:
@@ -67,7 +79,7 @@ def test_after_a_failure_what_came_meanwhile_is_newer() -> None:
     buffer.put_back(batch)
     again = buffer.take(10)
     assert keys(again) == ["a", "b", "x-"]
-    assert again.records["a"] == call_row("a", call_status="completed")
+    assert again.records[CallRow, "a"] == call_row("a", call_status="completed")
 
 
 def test_above_the_limit_the_oldest_records_are_given_up_and_deliveries_never() -> None:
@@ -81,7 +93,7 @@ def test_above_the_limit_the_oldest_records_are_given_up_and_deliveries_never() 
     buffer.record("call-5", call_row("call-5"))
     buffer.put_back(batch)
     assert buffer.dropped == 3
-    assert list(buffer.take(100).records) == ["call-3", "call-4", "call-5"]
+    assert keys(buffer.take(100))[:3] == ["call-3", "call-4", "call-5"]
 
 
 def test_a_batch_has_a_limit_and_deliveries_go_first() -> None:

@@ -323,3 +323,24 @@ async def test_stopping_writes_what_waits(tmp_path: Path) -> None:
     await store.stop()
     assert rows_in(tmp_path, "SELECT count(*) FROM calls") == [(2000,)]
     assert not [thread for thread in asyncio.all_tasks() if "store" in thread.get_name()]
+
+
+async def test_what_ended_long_ago_is_deleted_and_what_goes_on_is_not(tmp_path: Path) -> None:
+    now = time.time()
+    async with Store(url_in(tmp_path)) as store:
+        for n in range(1200):  # more than goes in one transaction
+            store.call_ended(call_row(f"old-{n}", now - 2000, ended_utc=now - 1001))
+        store.leg_ended(leg_row("old", "old-0", now - 2000, ended_utc=now - 1001))
+        store.alert(an_alert("old", now - 1001))
+    async with Store(url_in(tmp_path), keep_s=1000.0) as store:
+        store.call_changed(call_row("going on", now - 2000, ended_utc=None))
+        store.call_ended(call_row("recent", now - 2000, ended_utc=now - 900))
+        store.leg_ended(leg_row("recent", "recent", now - 2000, ended_utc=now - 900))
+        store.alert(an_alert("recent", now - 900))
+        for n in range(3):
+            await store.settled()
+            store.alert(an_alert(f"another {n}", now))
+        assert {row.call_sid for row in await store.calls(CallQuery())} == {"going on", "recent"}
+        assert await store.legs("old-0") == []
+        assert len(await store.legs("recent")) == 1
+        assert [alert.alert_sid for alert in await store.alerts()][-1] == "recent"
