@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack
 
 from engine.api import serve_http
 from engine.application.orders import CallOrder
+from engine.collector import tune_gc
 from engine.dial.dial import Dial, Observer
 from engine.dial.manager import DialManager
 from engine.dial.request import DialRequest, Target
@@ -129,6 +130,7 @@ async def _client(port: int, rate: int, seconds: int, request: bytes) -> None:
 
 async def _measure(seconds: int) -> None:
     configure_logging(level="error", is_final=True)
+    tune_gc()  # as `serve` does
     calls = FakeCalls()
     async with AsyncExitStack() as exits:
         dials = await exits.enter_async_context(DialManager(legs=FakeLegs(), max_dials=10**6))

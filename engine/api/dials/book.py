@@ -57,8 +57,8 @@ class DialEntry:
         "_statuses",
         "_told",
         "account_sid",
+        "begun",
         "error",
-        "has_begun",
         "has_ended",
         "id",
         "recording",
@@ -71,8 +71,8 @@ class DialEntry:
         self.account_sid = account_sid
         self.id = ""
         """The dial's, once there is one."""
-        self.has_begun = False
-        """Its INVITEs have been created, or it has ended without any."""
+        self.begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when its INVITEs have been created, or it has ended without any. For whoever started it."""
         self.has_ended = False
         """There is a result, and a recording is complete."""
         self.recording: Path | None = None
@@ -121,9 +121,8 @@ class DialEntry:
                     self._on_result(self)
                 case _:
                     pass
-        if not self.has_begun:
-            self.has_begun = True
-            self._wake()
+        if not self.begun.done():
+            self.begun.set_result(None)
 
     def _on_status(self, change: StatusChange) -> None:
         known = self._legs.get(change.leg)

@@ -97,8 +97,7 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
         entry = await starter.start(request.auth, data)
         where = {"Location": f"/v1/dials/{entry.id}"}
         if not wait:
-            while not entry.has_begun:
-                await asyncio.wait((entry.changed(),))
+            await entry.begun
             return Answer(entry.view(), status_code=201, headers=where)
         place = visitors.place(request.auth.sid)
         with place:
