@@ -15,6 +15,7 @@ import structlog
 
 from amd import AmdDetector, AmdEvent
 from engine.application.amd_hook import AmdHook, amd_params
+from engine.application.amd_words import AmdWords
 from engine.application.applications import Application
 from engine.application.call import Call
 from engine.application.journal import Journal
@@ -179,15 +180,22 @@ def _detect(call: Call, leg: CallLeg, amd: Amd) -> None:
     if stream is None:
         hook.fail("the callee has no audio")
         return
+    words = AmdWords.of(amd, call.session, hook, call.facts)
+    say = hook.tell if words is None else words.tell
 
     def tell(event: AmdEvent) -> None:
-        hook.tell(event)
+        say(event)
         call.journal.note_result(amd=hook.verdict)
 
-    detector = StreamDetector(stream, AmdDetector(amd_params(amd)), tell)
+    params = amd_params(amd) if words is None else words.params
+    detector = StreamDetector(stream, AmdDetector(params), tell)
+    if words is not None:
+        words.begin(stream)
 
     def watch(note: LegNote) -> None:
         if isinstance(note, LegGone):
             detector.finish()
+            if words is not None:
+                words.close()
 
     leg.watch(watch)

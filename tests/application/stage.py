@@ -29,6 +29,7 @@ from engine.routing.trunks import Trunks
 from engine.sip.events import IncomingCall, Provisional
 from engine.sip.uac import OutgoingInvite
 from engine.sip.uas import IncomingInvite
+from engine.speech.recognition import Recognisers
 from engine.store.rows import AlertRow, CallRow, LegRow
 from media import AudioCapabilities
 from tests.legs.support import FarSide, open_pair, sdp
@@ -176,6 +177,7 @@ async def on_stage(
     callees: int = 3,
     application: Mapping[str, object] | None = None,
     hook_timeout_s: float = 5.0,
+    recognisers: Recognisers | None = None,
 ) -> AsyncIterator[Stage]:
     """`application`: fields of its configuration in place of the usual ones. Fails if anything is left."""
     stage = Stage()
@@ -218,7 +220,11 @@ async def on_stage(
         stage.calls = await exits.enter_async_context(
             Calls(
                 ApplicationServices(
-                    dials=stage.dials, make_hooks=stage.hooks.for_call, alerts=alerts, records=stage.kept
+                    dials=stage.dials,
+                    make_hooks=stage.hooks.for_call,
+                    alerts=alerts,
+                    records=stage.kept,
+                    recognisers=recognisers,
                 ),
                 applications,
             )

@@ -9,12 +9,15 @@ import pytest
 from engine.application.document import parse_document
 from engine.application.orders import CallOrder, CallUpdate, NoSuchApplication
 from engine.application.schema.dial import Amd, AmdTimers
+from engine.application.schema.speech import Recognizer
 from engine.config import AccountConfig
 from engine.dial.request import InvalidRequest, Target
 from engine.errors import Overloaded
 from engine.hooks import Hook
 from engine.sip.events import Ended, Failed, IncomingCall
+from engine.speech.recognition import Alternative, Recognisers, RecognitionResult
 from tests.application.stage import ACCOUNT, APPLICATION, Stage, on_stage
+from tests.application.verbs.streaming import ScriptedRecogniser
 from tests.support.application import Answer
 
 ACME = AccountConfig(sid=ACCOUNT, name="acme", sip_realm="sip.example.com")
@@ -235,3 +238,23 @@ async def test_a_call_whose_task_is_cancelled_while_it_rings_is_told_to_its_end(
         await stage.callees[0].until(Failed)
         await stage.app.told("/status", call_status="no-answer", call_sid=created.sid)
         await stage.quiet()
+
+
+async def test_dv73_words_of_a_created_call_decide_where_a_recogniser_is_asked_for() -> None:
+    recogniser = ScriptedRecogniser()
+    async with on_stage(recognisers=Recognisers({"scripted": recogniser}, default="scripted")) as stage:
+        stage.app.on("/call", [{"verb": "pause", "length": 30}])
+        stage.app.on("/amd")
+        amd = Amd(action_hook=Hook("/amd"), recognizer=Recognizer(language="en-US"))
+        created = await stage.calls.create(_order(stage, amd=amd))
+        leg = await stage.answers()
+        heard = await recogniser.session()
+        alternatives = (Alternative("please leave a message", 0.9),)
+        heard.say(RecognitionResult("en-US", 2, True, alternatives, "scripted"))
+        told = (await stage.app.request("/amd")).payload
+        assert (told["amd_type"], told["reason"]) == ("machine", "hint")
+        assert told["call_sid"] == created.sid
+        stage.hang_up(stage.callees[0], leg)
+        await stage.quiet()
+        await stage.caller.settled_elsewhere(lambda: heard.is_closed)
+        assert len(stage.app.asked("/amd")) == 1
