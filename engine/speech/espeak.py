@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -41,7 +41,7 @@ class EspeakSynthesiser:
     SSML that the library cannot stand is said without its tags.
     """
 
-    __slots__ = ("_is_closed", "_problem", "_process", "_turn", "_voices")
+    __slots__ = ("_is_closed", "_problem", "_process", "_tasks", "_turn", "_voices")
 
     vendor = "espeak"
 
@@ -49,6 +49,7 @@ class EspeakSynthesiser:
         self._process: asyncio.subprocess.Process | None = None
         self._voices: Sequence[Voice] = ()
         self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._is_closed = False
         self._problem = ""
         """Why it can never speak on this machine."""
@@ -75,34 +76,62 @@ class EspeakSynthesiser:
 
     async def voices(self) -> Sequence[Voice]:
         """All there are. Raises SynthesisFailed."""
-        async with self._turn:
-            try:
-                await self._started()
-            except WorkerDied as error:
-                raise SynthesisFailed(f"eSpeak NG cannot be started: {error}") from error
+        try:
+            await self._in_turn(self._started)
+        except WorkerDied as error:
+            raise SynthesisFailed(f"eSpeak NG cannot be started: {error}") from error
         return self._voices
 
     async def close(self) -> None:
         """End the process."""
         self._is_closed = True
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._stop()
 
     async def _say(self, utterance: Utterance, text: str, sample_rate_hz: int, *, is_ssml: bool) -> Speech:
-        async with self._turn:
+        text = text.encode("utf-8", "replace").decode()  # JSON may bring half a surrogate pair
+
+        async def ask() -> Speech:
             process = await self._started()
             voice, problem = choose_voice(self._voices, utterance)
             variant = _FEMALE if utterance.gender.upper() == "FEMALE" and voice.gender == "MALE" else ""
-            text = text.encode("utf-8", "replace").decode()  # JSON may bring half a surrogate pair
             wish = ToSpeak(text, voice.name + variant, is_ssml, utterance.rate, sample_rate_hz, _MOST_S)
             try:
                 spoken = await self._answer(process, frame(wish), Spoken, _SPEAK_S)
             except BaseException:
-                # Died, or the one who asked is gone: half an answer would be taken for the next one's.
-                await self._stop()
+                await self._stop()  # half an answer would be taken for the next one's
                 raise
-        if spoken.problem:
-            raise SynthesisFailed(spoken.problem)
-        return Speech(np.frombuffer(spoken.pcm, np.int16), sample_rate_hz, problem)
+            if spoken.problem:
+                raise SynthesisFailed(spoken.problem)
+            return Speech(np.frombuffer(spoken.pcm, np.int16), sample_rate_hz, problem)
+
+        return await self._in_turn(ask)
+
+    async def _in_turn(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """One after the other. Who gives up before it was begun takes it away; once it is, it goes on: the
+        process will answer, and starting another one takes longer."""
+        has_begun = False
+
+        async def run() -> T:
+            nonlocal has_begun
+            async with self._turn:
+                has_begun = True
+                return await work()
+
+        task = asyncio.get_running_loop().create_task(run(), name="speech synthesis")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled() and self._is_closed:
+                raise SynthesisFailed("the synthesiser is closed") from None
+            if not has_begun:
+                task.cancel()
+            raise
 
     async def _started(self) -> asyncio.subprocess.Process:
         if self._is_closed:

@@ -131,14 +131,31 @@ async def test_a_process_that_is_killed_is_replaced(espeak: EspeakSynthesiser) -
     assert espeak.pid != pid
 
 
-async def test_who_is_cancelled_leaves_the_next_the_right_answer(espeak: EspeakSynthesiser) -> None:
+async def test_who_is_cancelled_leaves_the_next_the_right_answer_and_the_process_alone(
+    espeak: EspeakSynthesiser,
+) -> None:
     wanted = await espeak.say(Utterance("one"))
-    hasty = asyncio.create_task(espeak.say(Utterance("one two three four five six seven")))
-    await asyncio.sleep(0)
-    hasty.cancel()
-    speech = await espeak.say(Utterance("one"))
-    assert hasty.cancelled()
-    assert abs(speech.duration_s - wanted.duration_s) < 0.1
+    pid = espeak.pid
+    for turns in (0, 1, 2, 3, 10):
+        hasty = [asyncio.create_task(espeak.say(Utterance("one two three four five six"))) for _ in range(20)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for each in hasty:
+            each.cancel()
+        speech = await espeak.say(Utterance("one"))
+        assert all(each.cancelled() for each in hasty)
+        assert abs(speech.duration_s - wanted.duration_s) < 0.1
+    assert espeak.pid == pid
+    assert not espeak._tasks
+
+
+async def test_closing_fails_those_who_wait(espeak: EspeakSynthesiser) -> None:
+    await espeak.voices()
+    waiting = [asyncio.create_task(espeak.say(Utterance("one two three " * 200))) for _ in range(3)]
+    await asyncio.sleep(0.001)
+    await espeak.close()
+    for result in await asyncio.gather(*waiting, return_exceptions=True):
+        assert isinstance(result, SynthesisFailed)
 
 
 async def test_the_loop_goes_on_turning_while_it_speaks(espeak: EspeakSynthesiser) -> None:
