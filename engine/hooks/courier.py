@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from engine.hooks.alerts import AlertKind, Alerts
-from engine.hooks.hook import without_secrets
+from engine.hooks.hook import origin_of, without_secrets
 from engine.hooks.outbox import Delivery, DeliveryState, Outbox
 from engine.hooks.reply import HookFailed, HookFailure, MalformedReply
 from engine.hooks.request import HookRequest
@@ -151,17 +151,22 @@ class Courier:
             return
         log.info("delivering what was left", hooks=len(deliveries), calls=len(calls))
         chains = iter(calls.values())
+        silent: set[str] = set()  # hosts that gave no answer: the rest for them waits for the next round
 
         async def walk() -> None:
             for chain in chains:
                 for delivery in chain:
-                    await self._try(delivery)
+                    if origin_of(delivery.url) in silent:
+                        self.later(delivery)
+                    elif not await self._try(delivery):
+                        silent.add(origin_of(delivery.url))
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(_ROUTES, len(calls))):
                 group.create_task(walk(), name="hook courier")
 
-    async def _try(self, delivery: Delivery) -> None:
+    async def _try(self, delivery: Delivery) -> bool:
+        """False: nobody answered."""
         try:
             if delivery.method == "WS":
                 await deliver_by_websocket(self._client, delivery)
@@ -176,6 +181,7 @@ class Courier:
                 )
         except HookFailed as failed:
             self.failed(delivery, failed)
-        else:
-            self.delivered += 1
-            self._outbox.done(delivery.key)
+            return failed.status is not None
+        self.delivered += 1
+        self._outbox.done(delivery.key)
+        return True

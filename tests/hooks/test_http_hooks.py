@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -385,6 +387,24 @@ async def test_a_host_that_comes_back_gets_what_it_missed() -> None:
         [seen] = host.seen
         assert seen.json == {"call_status": "completed"}
         assert seen.headers["idempotency-key"] == f"call-status-{CALL}"
+
+
+async def test_a_silent_host_does_not_hold_up_what_others_are_owed() -> None:
+    never = asyncio.Event()
+    async with HookHost() as silent, HookHost() as well:
+        silent.answers("/", Reply(after=never))
+        rows = [left(f"silent-{n}", f"silent-{n}", silent.url()) for n in range(200)]
+        rows += [left(f"well-{n}", f"well-{n}", well.url()) for n in range(50)]
+        rows = [msgspec.structs.replace(row, created_utc=time.time()) for row in rows]
+        async with serving(*rows, timeout_s=0.3) as (_, service, kept):
+            kept.rows = {row.key: row for row in rows}
+            begun = asyncio.get_running_loop().time()
+            await service.courier.caught_up()
+            assert asyncio.get_running_loop().time() - begun < 5
+            assert len(well.seen) == service.courier.delivered == 50
+            assert len(silent.seen) <= 16
+            assert service.courier.waiting == len(kept.rows) == 200
+        never.set()
 
 
 async def test_after_a_day_a_delivery_is_given_up_with_an_alert() -> None:
