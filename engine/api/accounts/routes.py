@@ -84,22 +84,23 @@ def account_routes(engine: DialEngine, calls: CallControl) -> Router:
         from_: Annotated[str | None, QueryParameter(name="from", max_length=256)] = None,
         to: Annotated[str | None, QueryParameter(max_length=512)] = None,
         call_status: Annotated[str | None, QueryParameter(name="callStatus", max_length=32)] = None,
-    ) -> list[dict[str, Any]]:
+    ) -> list[Mapping[str, Any]]:
         """The properties are those of the hooks; every parameter leaves only calls that have that value."""
         account = _account(request, account_sid)
-        wanted = {"direction": direction, "from": from_, "to": to, "call_status": call_status}
-        return [dict(each) for each in calls.list(account.sid) if _fits(each, wanted)]
+        filters = {"direction": direction, "from": from_, "to": to, "call_status": call_status}
+        wanted = {name: value for name, value in filters.items() if value is not None}
+        return [each for each in calls.list(account.sid) if _fits(each, wanted)]
 
     @get(
         "/Calls/{call_sid:str}", summary="One call", responses={400: _INVALID, 404: _NO_CALL, 503: _NO_STORE}
     )
-    async def get_call(account_sid: _Sid, call_sid: _Sid, request: _Request) -> dict[str, Any]:
+    async def get_call(account_sid: _Sid, call_sid: _Sid, request: _Request) -> Mapping[str, Any]:
         """Also one that has ended, as long as it is remembered."""
         account = _account(request, account_sid)
         found = await calls.get(account.sid, call_sid) if is_sid(call_sid) else None
         if found is None:
             raise _no_call()
-        return dict(found)
+        return found
 
     async def gone(account: AccountConfig, call_sid: str) -> ApiError:
         """Never heard of it, or has it ended?"""
@@ -194,5 +195,5 @@ def _no_call() -> ApiError:
     return ApiError(404, "unknown call")
 
 
-def _fits(call: Mapping[str, object], wanted: Mapping[str, str | None]) -> bool:
-    return all(value is None or call.get(name) == value for name, value in wanted.items())
+def _fits(call: Mapping[str, object], wanted: Mapping[str, str]) -> bool:
+    return all(call.get(name) == value for name, value in wanted.items())
