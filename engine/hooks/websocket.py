@@ -96,20 +96,20 @@ class WebSocketCallHooks:
         if not (there := hook.against(self.base)).is_websocket:
             self._http.notify(there, payload, kind)
         else:
-            self._enqueue(self._message(there, payload, kind))
+            self._enqueue(self._message(hook, payload, kind))
 
     async def ask(self, hook: Hook, payload: Payload, kind: HookKind = HookKind.VERB_HOOK) -> HookReply:
         """Tell it and wait for the ack; see `CallHooks`."""
         if not (there := hook.against(self.base)).is_websocket:
             return await self._http.ask(there, payload, kind)
-        return await self._asked(self._message(there, payload, kind))
+        return await self._asked(self._message(hook, payload, kind))
 
     def promise(self, hook: Hook, payload: Payload, kind: HookKind, subject: str = "") -> None:
         """Keep it for the next process; see `CallHooks`."""
         if not (there := hook.against(self.base)).is_websocket:
             self._http.promise(there, payload, kind, subject)
         else:
-            message = self._message(there, payload, kind)
+            message = self._message(hook, payload, kind)
             self._service.outbox.put(self._delivery(message, subject, DeliveryState.PROMISED))
             self._has_new_promises = True
 
@@ -122,13 +122,13 @@ class WebSocketCallHooks:
         if not (there := hook.against(self.base)).is_websocket:
             self._http.deliver(there, payload, kind, subject)
         else:
-            self._enqueue(self._durable(self._message(there, payload, kind), subject))
+            self._enqueue(self._durable(self._message(hook, payload, kind), subject))
 
     async def ask_durably(self, hook: Hook, payload: Payload, kind: HookKind, subject: str = "") -> HookReply:
         """As `ask`, never lost; see `CallHooks`."""
         if not (there := hook.against(self.base)).is_websocket:
             return await self._http.ask_durably(there, payload, kind, subject)
-        return await self._asked(self._durable(self._message(there, payload, kind), subject))
+        return await self._asked(self._durable(self._message(hook, payload, kind), subject))
 
     async def close(self) -> None:
         """Return when everything queued has been sent or has failed, and the socket is closed."""

@@ -17,7 +17,7 @@ from engine.hooks.call_hooks import HookKind
 from engine.hooks.reply import HookReply, MalformedReply, check_depth
 from engine.hooks.request import encode
 
-__all__ = ["ANSWERED", "Ack", "Command", "encode_message", "parse_message", "path_of"]
+__all__ = ["ANSWERED", "Ack", "Command", "encode_message", "name_of", "parse_message"]
 
 ANSWERED = frozenset(
     {
@@ -56,7 +56,7 @@ class Command(Struct, frozen=True):
 def encode_message(
     kind: HookKind, msgid: str, call_sid: str, url: str, data: Mapping[str, object], b3: str = ""
 ) -> str:
-    """One message, as text. `url`: of the hook, absolute."""
+    """One message, as text. `url`: of the hook, as the application wrote it."""
     message: dict[str, object] = {
         # How a dial ended is news of the verb; that it must not be lost is our business.
         "type": HookKind.VERB_HOOK if kind is HookKind.DIAL_ACTION else kind,
@@ -64,16 +64,18 @@ def encode_message(
         "call_sid": call_sid,
     }
     if kind in _WITH_HOOK:
-        message["hook"] = path_of(url)
+        message["hook"] = name_of(url)
     if b3:
         message["b3"] = b3
     message["data"] = data
     return encode(message).decode()
 
 
-def path_of(url: str) -> str:
-    """What an application calls its hook: path and query."""
+def name_of(url: str) -> str:
+    """What an application calls its hook: as it wrote it, or path and query of an absolute URL."""
     parts = urlsplit(url)
+    if not parts.netloc:
+        return url
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 

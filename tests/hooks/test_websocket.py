@@ -88,7 +88,7 @@ async def test_ws_hooks_of_a_call_share_one_socket_in_order_and_name_their_hook(
         hooks.notify(Hook(application.url()), {"call_status": "ringing"})
         assert (await hooks.ask(Hook("/dial?x=1"), {"n": 1})).verbs == []
         assert (await hooks.ask(Hook("confirm"), {"n": 2}, HookKind.DIAL_CONFIRM)).verbs is None
-        await hooks.ask(Hook("/next"), {}, HookKind.SESSION_REDIRECT)
+        await hooks.ask(Hook(application.url("/next?a=b")), {}, HookKind.SESSION_REDIRECT)
         await hooks.ask(Hook("/ended"), {}, HookKind.DIAL_ACTION)
         hooks.notify(Hook(""), {"event": "start-playback"}, HookKind.VERB_STATUS)
         await hooks.close()
@@ -97,8 +97,8 @@ async def test_ws_hooks_of_a_call_share_one_socket_in_order_and_name_their_hook(
             ("call:status", None),
             ("call:status", None),
             ("verb:hook", "/dial?x=1"),
-            ("dial:confirm", "/confirm"),
-            ("session:redirect", "/next"),
+            ("dial:confirm", "confirm"),
+            ("session:redirect", "/next?a=b"),
             ("verb:hook", "/ended"),
             ("verb:status", None),
         ]
