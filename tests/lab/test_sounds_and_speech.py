@@ -252,6 +252,35 @@ async def test_words_of_the_caller_are_understood_after_a_spoken_prompt(
         assert said["speech"]["vendor"] == "pocketsphinx"
 
 
+async def test_words_spoken_over_the_prompt_stop_it(rack: PhoneRack, tmp_path: Path) -> None:
+    alice = await rack.phone("alice")
+    voice = tmp_path / "voice.wav"
+    quiet, words = np.zeros(24000, np.int16), spoken("technical support", 16000)
+    voice.write_bytes(wav_bytes(np.concatenate([quiet, words, quiet]), 16000))
+    async with WebApplication() as app:
+        app.on("/low.wav", Answer(text=wav_bytes(tone(LOW_HZ, 30.0))))
+        app.on("/high.wav", Answer(text=wav_bytes(tone(HIGH_HZ, 1.0))))
+        gather = {
+            "verb": "gather",
+            "input": ["speech"],
+            "bargein": True,
+            "play": {"url": app.url("/low.wav")},
+            "recognizer": {"hints": ["sales department", "technical support"]},
+            "actionHook": "/said",
+        }
+        app.on("/call", [gather])
+        app.on("/said", [{"verb": "play", "url": app.url("/high.wav")}])
+        async with application_engine(app) as engine:
+            call = await calls(alice, engine, tmp_path / "alice.wav", sound=Wav(str(voice), loop=True))
+            await call.until(CallState.DISCONNECTED, timeout_s=40)
+        [said] = app.payloads("/said")
+        assert said["reason"] == "speechDetected"
+        assert said["speech"]["alternatives"][0]["transcript"] == "technical support"
+        tones = heard_tones(tmp_path / "alice.wav")
+        assert [hz for hz, _ in tones if hz] == [LOW_HZ, HIGH_HZ]
+        assert next(seconds for hz, seconds in tones if hz == LOW_HZ) < 20
+
+
 async def test_digits_are_keyed_to_the_phone(rack: PhoneRack, tmp_path: Path) -> None:
     alice = await rack.phone("alice")
     async with WebApplication() as app:
