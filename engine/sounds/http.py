@@ -95,7 +95,13 @@ async def fetch(
     try:
         async with (
             asyncio.timeout(timeout_s),
-            session.get(url, headers=headers, max_redirects=_MOST_REDIRECTS, timeout=limits) as response,
+            session.get(
+                url,
+                headers=headers,
+                max_redirects=_MOST_REDIRECTS,
+                timeout=limits,
+                auto_decompress=False,  # a thousand bytes of it may be a gigabyte
+            ) as response,
         ):
             fresh_s = freshness_s(response.headers, default_fresh_s)
             if response.status == 304 and known != Validators():
@@ -103,6 +109,8 @@ async def fetch(
             if response.status != 200:
                 problem = f"the server answered {response.status}"
                 raise SoundError(shown(url), problem, is_passing=response.status >= 500)
+            if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+                raise SoundError(shown(url), "compressed, which nobody asked for")
             body = await _body(url, response, max_bytes)
             validators = Validators(
                 response.headers.get("ETag", ""), response.headers.get("Last-Modified", "")

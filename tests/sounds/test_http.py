@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -126,6 +127,16 @@ async def test_a_file_that_is_too_large_is_given_up_as_soon_as_that_is_known(
             with pytest.raises(SoundError, match="larger than 100000 bytes"):
                 await get(http, f"{base}/{name}")
     assert sent < 50_000_000
+
+
+async def test_a_body_that_would_grow_in_memory_is_not_unpacked(http: aiohttp.ClientSession) -> None:
+    async def bomb(request: web.Request) -> web.Response:
+        assert request.headers["Accept-Encoding"] == "identity"
+        return web.Response(body=gzip.compress(bytes(50_000_000)), headers={"Content-Encoding": "gzip"})
+
+    async with serving(a_wav=bomb) as base:
+        with pytest.raises(SoundError, match="compressed, which nobody asked for"):
+            await get(http, f"{base}/a.wav")
 
 
 async def test_statuses_silence_and_nobody_there_are_named(http: aiohttp.ClientSession) -> None:
