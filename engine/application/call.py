@@ -20,6 +20,7 @@ from engine.application.digits import Digit
 from engine.application.document import DialVerb, Verb
 from engine.application.journal import Journal
 from engine.application.party import OutboundParty, Party
+from engine.application.recording import CallRecorder
 from engine.application.services import ApplicationServices
 from engine.application.session import Ending, EndingKind, Session
 from engine.dial.callstatus import CallStatus
@@ -92,6 +93,12 @@ class Call:
         self.on_end = on_end
         self._first_kind = first_kind
         self._adopt = adopt
+        self.recorder = CallRecorder(
+            services.recordings,
+            self.sid,
+            lambda: party.leg.media,
+            lambda text: self.session.alert("recording-failed", text),
+        )
         self._sip = sip
         self._dialled: set[Dialling] = set()
         self._last_result: DialResult | None = None
@@ -327,6 +334,7 @@ class Call:
         for dialling in tuple(self._dialled):
             await dialling.close()
         self._dialled.clear()
+        await self.recorder.stop()
         await self.session.close()
         await self.hooks.close()
 

@@ -5,7 +5,7 @@ A sid names a call, or a child of one: the callee of a dial in progress.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
 import msgspec
@@ -109,7 +109,7 @@ class Control:
         if change.dub is not None:
             self._dub(subject, parse_dub(change.dub))
         if change.record is not None:
-            raise WrongCallState(_INCOMPATIBLE)
+            await self._record(subject, change.record)
         if change.tag is not None:
             if isinstance(subject, _Child):
                 subject.dialling.learn(subject.leg.id, customer_data=change.tag)
@@ -228,6 +228,11 @@ class Control:
         if conversation is None:
             raise WrongCallState(_INCOMPATIBLE)
         call.session.background(conversation.dub(dub), name="dub")
+
+    async def _record(self, subject: Call | _Child, record: Mapping[str, object]) -> None:
+        call = subject.call if isinstance(subject, _Child) else subject
+        conversation = call.dialling.conversation if call.dialling is not None else None
+        await call.recorder.act(record, conversation.winner.media if conversation is not None else None)
 
     async def _media_path(self, subject: Call | _Child, path: str) -> None:
         call = subject.call if isinstance(subject, _Child) else subject

@@ -290,6 +290,7 @@ class Dialling:
             return
         if self._amd is not None and winner.media is None:
             self._amd.fail("the callee has no audio")
+        self.call.recorder.joined(winner.media)
         self.conversation = Conversation(self, winner)
         self.conversation.begin()
 

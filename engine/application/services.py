@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -86,6 +87,8 @@ class ApplicationServices(Struct, frozen=True, kw_only=True):
     synthesisers: Synthesisers | None = None
     recognisers: Recognisers | None = None
     listen: ListenClient | None = None
+    recordings: Path | None = None
+    """Folder of what `record` of live control asks for; None: nothing is recorded."""
     api_base_url: str = ""
     user_realm: str = ""
     """Appended to users named without `@` where the account has no realm."""

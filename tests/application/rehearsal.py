@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from engine.application.applications import Application
 from engine.application.call import Call
@@ -205,7 +206,12 @@ class Rehearsal:
     """Everything of one test."""
 
     def __init__(
-        self, application: Application, dials: DialManager, legs: FakeLegs, audio: FakeAudio
+        self,
+        application: Application,
+        dials: DialManager,
+        legs: FakeLegs,
+        audio: FakeAudio,
+        recordings: Path | None = None,
     ) -> None:
         self.log: list[tuple[HookKind, str, Mapping[str, object]]] = []
         """Every hook, in the order in which it was handed over."""
@@ -219,7 +225,10 @@ class Rehearsal:
         self.party = FakeParty()
         facts = CallFacts(call_sid=SID, direction="inbound", from_="+15550111", to="5550100")
         services = ApplicationServices(
-            dials=dials, make_hooks=lambda *_, **__: self.hooks, alerts=Alerts(self.alerts)
+            dials=dials,
+            make_hooks=lambda *_, **__: self.hooks,
+            alerts=Alerts(self.alerts),
+            recordings=recordings,
         )
         self.call = Call(self.party, application, services, facts)
         self.task = asyncio.get_running_loop().create_task(self.call.run(), name="call")
@@ -252,7 +261,7 @@ class Rehearsal:
 
 @asynccontextmanager
 async def rehearsal(
-    document: list[object] | None = None, *, is_deaf: bool = False
+    document: list[object] | None = None, *, is_deaf: bool = False, recordings: Path | None = None
 ) -> AsyncIterator[Rehearsal]:
     """`document` None: the call hook has to be answered by the test."""
     application = Application(
@@ -264,7 +273,7 @@ async def rehearsal(
     )
     legs, audio = FakeLegs(is_deaf=is_deaf), FakeAudio()
     async with DialManager(legs=legs, audio=audio) as dials:
-        stage = Rehearsal(application, dials, legs, audio)
+        stage = Rehearsal(application, dials, legs, audio, recordings)
         await settle()
         try:
             yield stage
