@@ -115,6 +115,12 @@ class Buffer:
             self._wake()
             return True
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Somebody is to be called when what waits now has been written."""
+        with self._changed:
+            return bool(self._on_written)
+
     def stop(self) -> None:
         """The writer is to write what waits, and then to end."""
         with self._changed:

@@ -63,6 +63,7 @@ class Store:
         self._writer: Writer | None = None
         self._reader: Reader | None = None
         self._left: asyncio.Future[list[Delivery]] | None = None
+        self._written: asyncio.Event | None = None
 
     async def start(self) -> None:
         """Open or create the database, or wait for one that is down. StoreError: it can never be used."""
@@ -165,15 +166,17 @@ class Store:
         """Returns when what was put before is on disk; also, soon, when the database is in trouble."""
         if self._writer is None or not self._writer.is_well:
             return
-        loop = asyncio.get_running_loop()
-        written: asyncio.Future[None] = loop.create_future()
-        if not self._buffer.call_when_written(_in(loop, lambda: _resolve(written, None))):
-            return
-        late = loop.call_later(_SETTLED_WITHIN_S, _resolve, written, None)
-        try:
-            await written
-        finally:
-            late.cancel()
+        written = self._written
+        if (
+            written is None or not self._buffer.is_waited_for
+        ):  # else one wake-up serves all who wait for a batch
+            written = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            if not self._buffer.call_when_written(_in(loop, written.set)):
+                return
+            self._written = written
+            loop.call_later(_SETTLED_WITHIN_S, written.set)
+        await written.wait()
 
     # Reading. StoreError: the database does not answer.
 

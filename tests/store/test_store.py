@@ -325,6 +325,18 @@ async def test_stopping_writes_what_waits(tmp_path: Path) -> None:
     assert not [thread for thread in asyncio.all_tasks() if "store" in thread.get_name()]
 
 
+async def test_all_who_wait_are_told_and_who_stops_waiting_holds_up_nobody(tmp_path: Path) -> None:
+    async with Store(url_in(tmp_path)) as store:
+        for n in range(200):
+            store.put(delivery(f"key-{n}"))
+            waiting = [asyncio.create_task(store.settled()) for _ in range(3)]
+            await asyncio.sleep(0)
+            waiting[n % 3].cancel()
+            async with asyncio.timeout(5):
+                await asyncio.gather(*waiting, return_exceptions=True)
+            assert rows_in(tmp_path, f"SELECT count(*) FROM outbox WHERE key = 'key-{n}'") == [(1,)]
+
+
 async def test_what_ended_long_ago_is_deleted_and_what_goes_on_is_not(tmp_path: Path) -> None:
     now = time.time()
     async with Store(url_in(tmp_path)) as store:
