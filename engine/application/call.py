@@ -35,6 +35,7 @@ from engine.ids import CallSid
 from engine.legs.caller_leg import CallerLeg
 from engine.legs.notes import DigitKeyed, LegConfirmed, LegGone, LegNote
 from engine.legs.sip_leg import SipLeg
+from engine.sip.build import REASON_PHRASES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -148,6 +149,8 @@ class Call:
         """A dial has its result."""
         if self.dialling is dialling:
             self.dialling = None
+        if not dialling.is_screened:
+            self._dialled.discard(dialling)
         self._last_result = result
         self.journal.note_result(dial_status=result.dial_status.value, amd=amd)
 
@@ -315,7 +318,7 @@ class Call:
         self.journal.finish(
             CallStatus(mapped.value),
             200 if answered else status,
-            "OK" if answered else ending.reason,
+            "OK" if answered else ending.reason or REASON_PHRASES.get(status, ""),
             by=EndedBy.ENGINE,
             line=self.party.line,
         )

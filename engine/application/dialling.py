@@ -192,6 +192,11 @@ class Dialling:
         if self.dial is not None:
             self.dial.hang_up(cause)
 
+    @property
+    def is_screened(self) -> bool:
+        """Screenings may go on for a moment when the dial is over: `close` waits for them."""
+        return self._screenings is not None
+
     def give_away(self, new_owner: NewOwner) -> asyncio.Future[bool]:
         """Hand the connected callee to `new_owner` and end; False: nobody is connected (any more)."""
         assert self.dial is not None

@@ -55,6 +55,9 @@ log = structlog.get_logger(__name__)
 MAX_IDLE_DOCUMENTS = 20
 """Documents in a row without media activity; one more is a loop (webhooks.md section 9, case 7)."""
 
+_BREATH = 50
+"""Verbs after which other calls have their turn, at the latest."""
+
 
 class Session:
     """One leg under a document. All methods belong to the event loop's thread."""
@@ -313,6 +316,7 @@ class Session:
     async def run(self, document: Sequence[Verb], *, base: Hook | str = "", ticket: int = 0) -> Ending:
         """Run `document`, and whatever replaces it, to the end. Called once."""
         self.replace(document, ticket=ticket, base=base)
+        executed = 0
         while self._ending is None:
             if self._next is not None:
                 self._install(*self._next)
@@ -320,6 +324,11 @@ class Session:
             verb = next(self._verbs, None)
             if verb is not None:
                 await self._run_verb(verb)
+                executed += 1
+                if executed % _BREATH == 0:
+                    await asyncio.sleep(
+                        0
+                    )  # thousands of verbs that wait for nothing must not stop the others
             elif self._redirecting:
                 await self._wait_for_redirect()
             else:

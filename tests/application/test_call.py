@@ -87,6 +87,9 @@ async def test_dv03_a_first_document_that_cannot_be_had_or_run_refuses_the_call_
         assert len(stage.alerts()) == 1, "DV-04: one alert per rejected document"
         sid = stage.app.payloads("/call")[0]["call_sid"]
         assert stage.statuses(sid) == ["trying", "no-answer"]
+        last = stage.app.payloads("/status")[-1]
+        assert (last["sip_status"], last["sip_reason"]) == (480, "Temporarily Unavailable")
+        assert last["call_termination_by"] == "jambonz"
 
 
 @pytest.mark.parametrize(

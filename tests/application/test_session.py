@@ -31,6 +31,17 @@ async def test_a_verb_with_a_bug_costs_itself_and_is_an_alert(monkeypatch: pytes
 
 
 @in_virtual_time
+async def test_a_document_of_thousands_of_verbs_lets_others_have_their_turn() -> None:
+    async with rehearsal() as stage:
+        stage.asked("/call").answer([{"verb": "tag", "data": {"n": n}} for n in range(5000)])
+        turns = 0
+        while not stage.task.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns >= 100
+
+
+@in_virtual_time
 async def test_dv02_the_id_of_a_verb_comes_back_in_its_hook() -> None:
     async with rehearsal([{"verb": "redirect", "actionHook": "/a", "id": "r7"}]) as stage:
         assert stage.asked("/a").payload["verb_id"] == "r7"
