@@ -56,16 +56,17 @@ def event(told: dict[str, Any]) -> tuple[str, str | None, str]:
     return told["event"], told.get("amd_type"), told["type"]
 
 
-async def test_section_8_confusion_matrix(sipp: SippBench, tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_words", [False, True], ids=["by sound", "by words too"])
+async def test_section_8_confusion_matrix(sipp: SippBench, tmp_path: Path, has_words: bool) -> None:
+    """By words: a recogniser listens as well; what it makes of music is a guess."""
     names = list(SAID)
     callees = [await callee_that_says(sipp, name, tmp_path, SAID[name]) for name in names]
 
     def document(request: HookRequest) -> Answer:
         callee = callees[int(request.payload["to"]) - 5550100]
-        amd = {
-            "actionHook": f"/amd/{request.payload['to']}",
-            "recognizer": {"vendor": "default", "language": "en-GB"},
-        }
+        amd: dict[str, Any] = {"actionHook": f"/amd/{request.payload['to']}"}
+        if has_words:
+            amd["recognizer"] = {"vendor": "default", "language": "en-US"}
         return Answer(
             document=[{"verb": "dial", "target": [{"type": "sip", "sipUri": callee.uri}], "amd": amd}]
         )
@@ -93,7 +94,7 @@ async def test_section_8_confusion_matrix(sipp: SippBench, tmp_path: Path) -> No
         f"DV-72: told once each: {heard}"
     )
     assert BEEPED not in heard["music"]
-    assert HUMAN not in heard["music"]
+    assert has_words or HUMAN not in heard["music"]
     assert heard["voicemail"][0] == MACHINE
     child = {each["call_sid"] for each in app.payloads("/status") if each["direction"] == "outbound"}
     for events in told.values():
@@ -103,8 +104,10 @@ async def test_section_8_confusion_matrix(sipp: SippBench, tmp_path: Path) -> No
     human, machine = told["human"][0], told["voicemail"][0]
     assert human["reason"]
     assert machine["reason"] in ("long greeting", "hint", "digit count")
-    assert human["language"] == machine["language"] == "en-GB"
-    assert (human["greeting"], machine["greeting"]) == ("", "")
+    if has_words:
+        assert human["language"] == machine["language"] == "en-US"
+    else:
+        assert (human["greeting"], machine["greeting"]) == ("", "")
     (beep,) = [each for each in told["voicemail"] if each["event"] == "beep"]
     assert beep["frequency"] == pytest.approx(1000, abs=8)
     assert isinstance(beep["variance"], int | float)

@@ -63,13 +63,17 @@ def mp3(wav: bytes) -> bytes:
     return packed.getvalue()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("row", ALL_ROWS.values(), ids=ALL_ROWS.keys())
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [
+        pytest.param(row, kind, id=f"{name}-{kind}" if row.has_music else name)
+        for name, row in ALL_ROWS.items()
+        for kind in (KINDS if row.has_music else ["wav"])
+    ],
+)
 async def test_section_5_what_the_caller_is_sent_and_hears(
     rack: PhoneRack, tmp_path: Path, row: Row, kind: str
 ) -> None:
-    if kind == "mp3" and not row.has_music:
-        pytest.skip("there is no music in this row")
     bob = await rack.phone("bob", row.callee)
     others = [(await rack.phone("carol", Ring())).uri] if row.targets == 2 else []
     alice = await rack.phone("alice")
