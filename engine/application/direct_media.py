@@ -63,6 +63,7 @@ class DirectMedia:
         "_caller",
         "_is_following",
         "_is_wanted",
+        "_returning",
         "_tasks",
         "_turn",
         "is_direct",
@@ -78,6 +79,7 @@ class DirectMedia:
         self._turn = asyncio.Lock()
         self.is_direct = False
         """Media does not pass us."""
+        self._returning: set[asyncio.Task[bool]] = set()
         self._is_following = False
         """A task will look whether the media is where it should be."""
         caller.offer_handler = callee.offer_handler = self
@@ -94,13 +96,22 @@ class DirectMedia:
             return self.is_direct or await self._go()
 
     async def come_back(self) -> bool:
-        """Lead it through us again. False: a party that is still there refused, and hears nothing of us."""
+        """Lead it through us again. False: a party that is still there refused, and hears nothing of us.
+
+        Once begun it is finished, also if nobody waits for it any more: no party is left talking to nobody.
+        """
+        returning = asyncio.get_running_loop().create_task(self._return(), name="direct media comes back")
+        self._returning.add(returning)
+        returning.add_done_callback(self._returning.discard)
+        return await asyncio.shield(returning)
+
+    async def _return(self) -> bool:
         async with self._turn:
             self._is_wanted = False
             return await self._come_back()
 
     def close(self) -> None:
-        """Answer nobody's offers any more. Idempotent. Media that is direct stays so."""
+        """Answer nobody's offers any more. Idempotent. Direct media stays so, unless it is coming back."""
         for leg in (self._caller, self._callee):
             if leg.offer_handler is self:
                 leg.offer_handler = None
@@ -177,7 +188,10 @@ class DirectMedia:
     # -- OfferHandler -------------------------------------------------------------------------------
 
     def offered(self, leg: CallLeg, offer: PeerOffer) -> None:
-        if self.is_direct or self._turn.locked() or self._is_wanted:
+        if leg.is_offering:
+            # Ours waits to be tried again, and would wait for theirs, which waits for its turn behind ours.
+            offer.reject(_GLARE)
+        elif self.is_direct or self._turn.locked() or self._is_wanted:
             self._start(self._take_offer(leg, offer), "offer")
         else:
             offer.answer_here()

@@ -170,6 +170,11 @@ class CallLeg:
         return self._call is not None and self._call.has_pending_offer
 
     @property
+    def is_offering(self) -> bool:
+        """An offer of ours is under way, or waits to be tried again after glare."""
+        return self._call is not None and self._call.modification is not None
+
+    @property
     def may_offer_later(self) -> bool:
         """We shall hear when the session can be changed: the call is not up yet, or we are changing it."""
         call = self._call

@@ -229,6 +229,20 @@ async def test_closed_in_the_middle_of_an_offer_it_still_owes_the_answer() -> No
         assert talk.caller.offer_handler is None
 
 
+async def test_a_way_back_that_nobody_waits_for_any_more_is_gone_to_its_end() -> None:
+    async with talking() as talk:
+        direct = DirectMedia(talk.caller, talk.callee)
+        await direct.go()
+        waiting = asyncio.get_running_loop().create_task(direct.come_back())
+        await talk.alice.settled_elsewhere(lambda: len(talk.alice.offers) == 2)
+        waiting.cancel()
+        direct.close()
+        await talk.alice.settled_elsewhere(lambda: _are_anchored(talk))
+        await talk.both_hear()
+        streams = (talk.caller.media, talk.callee.media)
+        await talk.alice.settled_elsewhere(lambda: not any(each and each.is_bypassed for each in streams))
+
+
 async def test_digits_go_by_info_while_the_media_is_direct() -> None:
     async with talking() as talk:
         direct = DirectMedia(talk.caller, talk.callee)
