@@ -138,7 +138,8 @@ class Engine:
             await exits.enter_async_context(dials)
             self._endpoint, self._media, self._dials = endpoint, media, dials
             calls = await server.begin(exits, self, self._status_map) if server is not None else None
-            self._inbound = InboundCalls(services, dials, self._sources, self._routes, calls)
+            overrides = {int(code): instead for code, instead in self.config.response.items()}
+            self._inbound = InboundCalls(services, dials, self._sources, self._routes, calls, overrides)
             if server is not None:
                 await server.serve(exits, self)
             self._exits = exits.pop_all()

@@ -11,6 +11,7 @@ last record of a call that is cut short still have somewhere to go.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from engine.api.dials.archive import StoreArchive
 from engine.api.server import HttpServer, serve_http
 from engine.api.services import ApiServices, Check, Unhealthy
 from engine.application.applications import Applications
@@ -69,6 +71,8 @@ class ApplicationServer:
             alerts=self.alerts,
             secrets_of=lambda account_sid: self._secrets.get(account_sid, ()),
         )
+        self._recordings = _folder(config.recordings.folder, "recordings.folder", os.W_OK)
+        self._sounds_folder = _folder(config.sounds.folder, "sounds.folder", os.R_OK)
         self._sounds: SoundLibrary | None = None
         self._synthesisers: Synthesisers | None = None
         self._recognisers: Recognisers | None = None
@@ -100,11 +104,14 @@ class ApplicationServer:
         except StoreError as error:
             raise ConfigError("store.url", str(error)) from error
         await exits.enter_async_context(self.hooks)
-        session = await exits.enter_async_context(aiohttp.ClientSession(headers={"User-Agent": _USER_AGENT}))
+        session = await exits.enter_async_context(
+            # All customers share it: what one host sets must not travel with another one's request.
+            aiohttp.ClientSession(headers={"User-Agent": _USER_AGENT}, cookie_jar=aiohttp.DummyCookieJar())
+        )
         sounds = self._config.sounds
         self._sounds = SoundLibrary(
             session,
-            folder=Path(sounds.folder) if sounds.folder else None,
+            folder=self._sounds_folder,
             limits=SoundLimits(max_bytes=sounds.max_bytes, cache_bytes=sounds.cache_bytes),
         )
         exits.push_async_callback(self._sounds.close)
@@ -129,11 +136,14 @@ class ApplicationServer:
             synthesisers=self._synthesisers,
             recognisers=self._recognisers,
             listen=self._listen,
+            recordings=self._recordings,
+            response_overrides={int(code): instead for code, instead in self._config.response.items()},
             api_base_url=self._config.http.url,
         )
         self._calls = await exits.enter_async_context(
             Calls(services, self.applications, history=self.store.call)
         )
+        self.hooks.on_command = self._calls.obey
         return self._calls
 
     async def serve(self, exits: AsyncExitStack, engine: Engine) -> None:
@@ -146,6 +156,8 @@ class ApplicationServer:
             accounts=self._config.account,
             calls=self.calls,
             sounds=self._fetch_sound,
+            recordings=self._recordings,
+            archive=StoreArchive(self.store),
             checks=checks,
         )
         self.http = await exits.enter_async_context(serve_http(engine, services))
@@ -163,6 +175,15 @@ class ApplicationServer:
         except SoundError as error:
             raise PlayerError(str(error)) from error
         return sound.pcm
+
+
+def _folder(name: str, key: str, access: int) -> Path | None:
+    if not name:
+        return None
+    folder = Path(name)
+    if not folder.is_dir() or not os.access(folder, access):
+        raise ConfigError(key, f"{name!r} is not a folder that can be used")
+    return folder
 
 
 def _synthesisers() -> Synthesisers:

@@ -7,6 +7,7 @@ caller gets the final response of section 9, or a BYE if the call was answered.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import structlog
@@ -39,7 +40,17 @@ _DRAIN_RETRY_AFTER_S = 5
 class InboundCalls:
     """Takes every call that comes in; nothing here waits."""
 
-    __slots__ = ("_calls", "_dials", "_is_open", "_legs", "_routes", "_services", "_sources", "refused")
+    __slots__ = (
+        "_calls",
+        "_dials",
+        "_is_open",
+        "_legs",
+        "_response_overrides",
+        "_routes",
+        "_services",
+        "_sources",
+        "refused",
+    )
 
     def __init__(
         self,
@@ -48,8 +59,11 @@ class InboundCalls:
         sources: Sources,
         routes: InboundRoutes,
         calls: Calls | None = None,
+        response_overrides: Mapping[int, int] | None = None,
     ) -> None:
-        """`calls`: runs applications; None: routes to one lead nowhere."""
+        """`calls`: runs applications; None: routes to one lead nowhere. `response_overrides`: final responses
+        to unanswered callers, the code of section 9 to the code that is sent."""
+        self._response_overrides = response_overrides
         self._calls = calls
         self._services = services
         self._dials = dials
@@ -136,7 +150,7 @@ class InboundCalls:
         def observe(happening: Happening) -> None:
             if isinstance(happening, DialResult):
                 self._legs.discard(leg)
-                leg.hang_up(happening.response_to_caller())
+                leg.hang_up(happening.response_to_caller(self._response_overrides))
 
         return observe
 

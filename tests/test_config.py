@@ -256,6 +256,10 @@ def test_an_application_server_is_configured() -> None:
         ("postgresql://", "mysql://", "store.url"),
         ("[store]", "[hooks]\ntimeout_s = 0\n[store]", "hooks.timeout_s"),
         ("[store]", "[sounds]\nmax_bytes = 0\n[store]", "sounds.max_bytes"),
+        ("[store]", "[sounds]\nfolder = '/nowhere'\n[store]", "sounds.folder"),
+        ("[store]", "[recordings]\nfolder = '/nowhere'\n[store]", "recordings.folder"),
+        ("[store]", "[response]\n603 = 200\n[store]", "response.603"),
+        ("[store]", "[response]\n200 = 486\n[store]", "response.200"),
         (
             "[store]",
             "[[speech_vendor]]\nname = 'v'\nurl = 'http://v.example.com'\n[store]",
@@ -266,7 +270,7 @@ def test_an_application_server_is_configured() -> None:
 def test_a_wrong_key_of_the_application_server_is_named(old: str, new: str, key: str) -> None:
     assert old in SERVER
     with pytest.raises(ConfigError) as caught:
-        parse_config(SERVER.replace(old, new))
+        check_config(parse_config(SERVER.replace(old, new)))
     assert caught.value.key == key
 
 

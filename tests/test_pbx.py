@@ -175,6 +175,18 @@ async def test_section_9_an_unanswered_caller_gets_the_response_the_dial_came_to
         assert (await caller.until(Failed)).failure.status == to_caller
 
 
+async def test_section_9_a_deployment_tells_unanswered_callers_another_code() -> None:
+    def mapped(callee: FarSide) -> Config:
+        config = _config(callee.uri, answer_on_bridge=True)
+        return msgspec.structs.replace(config, response={"603": 486})
+
+    async with _engine(mapped) as (_, caller, callee, number):
+        caller.call(number, sdp(40000))
+        (await callee.incoming()).reject(callee.now, 603)
+        callee.endpoint.touch()
+        assert (await caller.until(Failed)).failure.status == 486
+
+
 async def test_dv34_a_caller_who_cancels_takes_every_callee_with_it() -> None:
     async with _engine(lambda callee: _config(callee.uri, answer_on_bridge=True)) as parts:
         _, caller, callee, number = parts

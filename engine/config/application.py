@@ -11,6 +11,7 @@ __all__ = [
     "HookConfig",
     "HooksConfig",
     "HttpConfig",
+    "RecordingsConfig",
     "SoundsConfig",
     "SpeechConfig",
     "SpeechVendorConfig",
@@ -71,6 +72,13 @@ class SoundsConfig(Table, frozen=True):
     """A larger file is not played."""
     cache_bytes: int = 200_000_000
     """Decoded audio kept in memory."""
+
+
+class RecordingsConfig(Table, frozen=True):
+    """`[recordings]`"""
+
+    folder: str = ""
+    """Where recordings are kept, one WAV file per call; empty: nothing is recorded."""
 
 
 class HookConfig(Table, frozen=True):

@@ -60,6 +60,11 @@ def check(config: Config) -> None:
             raise ConfigError(f"status.{code}", "must be a final SIP status from 300 to 699")
         if status not in ("failed", "busy", "no-answer"):
             raise ConfigError(f"status.{code}", f"{status!r} is not one of failed, busy, no-answer")
+    for code, instead in config.response.items():
+        if not code.isdigit() or not 300 <= int(code) <= 699:
+            raise ConfigError(f"response.{code}", "must be a final SIP status from 300 to 699")
+        if not 300 <= instead <= 699:
+            raise ConfigError(f"response.{code}", f"{instead} is not a final SIP status from 300 to 699")
     for i, source in enumerate(config.source):
         if not source.addresses:
             raise ConfigError(f"source[{i}].addresses", "needs at least one entry")

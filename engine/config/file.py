@@ -15,6 +15,7 @@ from engine.config.application import (
     ApplicationConfig,
     HooksConfig,
     HttpConfig,
+    RecordingsConfig,
     SoundsConfig,
     SpeechVendorConfig,
     StoreConfig,
@@ -47,6 +48,8 @@ class Config(Table, frozen=True):
     logs: LogsConfig = LogsConfig()
     status: dict[str, str] = {}
     """`[status]`: overrides of the outcome table, `603 = "failed"`."""
+    response: dict[str, int] = {}
+    """`[response]`: what an unanswered caller is told instead, `603 = 486`."""
     source: tuple[SourceConfig, ...] = ()
     route: tuple[RouteConfig, ...] = ()
     trunk: tuple[TrunkConfig, ...] = ()
@@ -55,6 +58,7 @@ class Config(Table, frozen=True):
     store: StoreConfig = StoreConfig()
     hooks: HooksConfig = HooksConfig()
     sounds: SoundsConfig = SoundsConfig()
+    recordings: RecordingsConfig = RecordingsConfig()
     account: tuple[AccountConfig, ...] = ()
     application: tuple[ApplicationConfig, ...] = ()
     speech_vendor: tuple[SpeechVendorConfig, ...] = ()
