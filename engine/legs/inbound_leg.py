@@ -176,7 +176,11 @@ class InboundLeg(CallLeg):
                 self._leave(event.at, failure.reason)
                 is_theirs = failure.kind is FailureKind.CALLER_GONE
                 by = EndedBy.CALLER if is_theirs else EndedBy.ENGINE
-                self._is_gone_now(EndOfCall(event.at, by, failure.status, failure.reason, "", None))
+                request = failure.request
+                reason_header = (request.headers.get("reason") or "") if request is not None else ""
+                self._is_gone_now(
+                    EndOfCall(event.at, by, failure.status, failure.reason, reason_header, request)
+                )
             case Ended():
                 self._leave(event.at, event.reason_header)
                 by = EndedBy.CALLER if event.by is Party.REMOTE else EndedBy.ENGINE

@@ -321,8 +321,8 @@ class PendingOffer:
 
     def on_ack_timeout(self, transaction: ServerTransaction, now: float) -> None: ...
 
-    def on_cancel(self, transaction: ServerTransaction, now: float) -> None:
-        self.call.on_cancel(transaction, now)
+    def on_cancel(self, transaction: ServerTransaction, cancel: Request, now: float) -> None:
+        self.call.on_cancel(transaction, cancel, now)
 
 
 class Acceptance:

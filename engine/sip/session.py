@@ -331,7 +331,7 @@ class Call:
             if acceptance is not None:
                 acceptance.acknowledged(ack, now)
 
-    def on_cancel(self, transaction: ServerTransaction, now: float) -> None:
+    def on_cancel(self, transaction: ServerTransaction, cancel: Request, now: float) -> None:
         """CANCEL of an INVITE of the peer: here a re-INVITE (§9.2)."""
         pending = self._pending_offer
         if pending is not None and pending.transaction is transaction:
@@ -400,6 +400,7 @@ class Call:
         after_hang_up: bool = False,
         answered_late: bool = False,
         retry_after_s: int | None = None,
+        request: Request | None = None,
     ) -> None:
         """The call was never established: report it."""
         self._is_over = True
@@ -412,6 +413,7 @@ class Call:
             after_hang_up=after_hang_up,
             answered_late=answered_late,
             retry_after_s=retry_after_s,
+            request=request,
         )
         self.stack.emit(Failed(self, failure, now))
         self._let_go(now)

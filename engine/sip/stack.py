@@ -379,7 +379,7 @@ class SipStack:
         transaction.to_tag = cancelled.to_tag
         self.respond(transaction, 200, now)
         if cancelled.user is not None:
-            cancelled.user.on_cancel(cancelled, now)
+            cancelled.user.on_cancel(cancelled, cancel, now)
 
     def _begin(self, request: Request, transaction: ServerTransaction, flow: Flow, now: float) -> None:
         """A request outside any dialog (§8.2)."""

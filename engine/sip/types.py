@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from engine.sip.message import Response
+    from engine.sip.message import Request, Response
 
 __all__ = [
     "Address",
@@ -285,6 +285,8 @@ class Failure(Struct, frozen=True, kw_only=True):
     answered_late: bool = False
     """A 2xx crossed our CANCEL; it was acknowledged and the dialog ended with BYE."""
     retry_after_s: int | None = None
+    request: Request | None = None
+    """The caller's CANCEL, or its BYE in an early dialog."""
 
 
 class Party(StrEnum):

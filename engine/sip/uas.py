@@ -214,12 +214,12 @@ class IncomingInvite(Call):
     def on_ack_timeout(self, transaction: ServerTransaction, now: float) -> None:
         """Timer H: our refusal was never acknowledged. There is nothing to tell anybody."""
 
-    def on_cancel(self, transaction: ServerTransaction, now: float) -> None:
+    def on_cancel(self, transaction: ServerTransaction, cancel: Request, now: float) -> None:
         """§9.2: it has no effect once a final response was sent."""
         if transaction is not self._transaction:
-            super().on_cancel(transaction, now)
+            super().on_cancel(transaction, cancel, now)
         elif self.state is InviteState.PROCEEDING and not self._is_over:
-            self._refuse(FailureKind.CALLER_GONE, 487, "", now)
+            self._refuse(FailureKind.CALLER_GONE, 487, "", now, request=cancel)
 
     def never_acknowledged(self, now: float) -> None:
         """64·T1 without ACK: BYE is allowed now, and due."""
@@ -372,11 +372,20 @@ class IncomingInvite(Call):
         elif not self._is_over:
             self.stack.emit(Confirmed(self, now))
 
-    def _refuse(self, kind: FailureKind, status: int, reason: str, now: float, headers: Fields = ()) -> None:
+    def _refuse(
+        self,
+        kind: FailureKind,
+        status: int,
+        reason: str,
+        now: float,
+        headers: Fields = (),
+        *,
+        request: Request | None = None,
+    ) -> None:
         self._stop_ringing()
         self._held_answer = None
         self.stack.respond(self._transaction, status, now, reason=reason, fields=headers)
-        self._fail(kind, status, reason or self.stack.phrase(status), now)
+        self._fail(kind, status, reason or self.stack.phrase(status), now, request=request)
         self._finish(now)
 
     # The goodbye.
@@ -385,7 +394,7 @@ class IncomingInvite(Call):
         if self.state is InviteState.PROCEEDING and not self._is_over:
             # §15: the caller may end an early dialog with BYE; the INVITE still needs its final response.
             self.stack.respond(transaction, 200, now)
-            self._refuse(FailureKind.CALLER_GONE, 487, "", now)
+            self._refuse(FailureKind.CALLER_GONE, 487, "", now, request=request)
             return
         acceptance, self._acceptance = self._acceptance, None
         if acceptance is not None:

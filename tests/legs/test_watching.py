@@ -26,7 +26,7 @@ from engine.legs.notes import (
 )
 from engine.legs.services import LegServices
 from engine.legs.sip_leg import SipLeg
-from engine.sip.events import Confirmed, Ended, Failed, IncomingCall, ReferProgress
+from engine.sip.events import Confirmed, Ended, Failed, IncomingCall, Provisional, ReferProgress
 from engine.sip.types import Body, InviteParams
 from engine.sip.uac import OutgoingInvite
 from engine.sip.uas import IncomingInvite
@@ -204,12 +204,16 @@ async def test_a_refusal_is_told_with_its_headers() -> None:
         assert (leg.sip_status, leg.sip_reason) == (486, "Busy")
 
 
-async def test_a_caller_who_cancels_is_told_as_gone_by_its_own_doing() -> None:
-    async with _called() as (_, notes, far, call):
-        call.hang_up(far.now)
+async def test_a_caller_who_cancels_is_told_as_gone_with_the_reason_it_gave() -> None:
+    async with _called() as (leg, notes, far, call):
+        leg.ring()
+        await far.until(Provisional, count=2)
+        call.hang_up(far.now, 'SIP;cause=200;text="Call completed elsewhere"', headers=(("X-Why", "noon"),))
         far.endpoint.touch()
         gone = await notes.until(LegGone)
         assert (gone.by, gone.sip_status) == (EndedBy.CALLER, 487)
+        assert gone.reason_header == 'SIP;cause=200;text="Call completed elsewhere"'
+        assert ("X-Why", "noon") in gone.headers
 
 
 async def test_who_watches_a_leg_that_is_over_is_told_at_once() -> None:
