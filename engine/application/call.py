@@ -279,12 +279,18 @@ class Call:
                 self.session.saw_media()
                 self.session.digits.push(Digit(note.digit, note.at, note.duration_ms))
             case LegConfirmed():
-                self.session.leg_answered()
-                self.saw_answer()
+                self._confirmed()
+                if not self.party.leg.has_answered:
+                    # The answer to an offer in our 200 comes with the same ACK, in the next event.
+                    asyncio.get_running_loop().call_soon(self._confirmed)
             case LegGone():
                 self._leg_gone(note)
             case _:
                 pass
+
+    def _confirmed(self) -> None:
+        self.session.leg_answered()
+        self.saw_answer()
 
     def _leg_gone(self, note: LegGone) -> None:
         if self.journal.was_answered:

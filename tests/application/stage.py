@@ -95,10 +95,11 @@ class Stage:
         """A `dial` of these phones, the first one if none is named."""
         return {"verb": "dial", "target": [self.target(each) for each in callees or (0,)], **more}
 
-    def call(self, port: int = 40000) -> OutgoingInvite:
-        """The caller calls the application."""
+    def call(self, port: int | None = 40000) -> OutgoingInvite:
+        """The caller calls the application. `port` of its audio; None: it makes no offer."""
         bound = self.services.endpoint.listeners[0].bound
-        return self.caller.call(f"sip:{NUMBER}@{bound.host}:{bound.port}", sdp(port))
+        body = None if port is None else sdp(port)
+        return self.caller.call(f"sip:{NUMBER}@{bound.host}:{bound.port}", body)
 
     async def rings(self, callee: int = 0) -> IncomingInvite:
         """The INVITE a phone got, after its 180."""

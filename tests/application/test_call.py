@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.sip.events import Answered, Ended, Failed
+from engine.sip.events import Answered, Ended, Failed, OfferReceived
 from tests.application.stage import ACCOUNT, APPLICATION, NUMBER, on_stage
+from tests.legs.support import sdp
 from tests.support.application import Answer
 
 FINAL = ("completed", "failed", "busy", "no-answer")
@@ -132,6 +133,22 @@ async def test_dv01_both_forms_of_a_verb_run_alike() -> None:
         stage.call()
         told = (await stage.app.request("/next")).payload
         assert told["customerData"] == {"n": 1}
+        assert told["call_status"] == "in-progress"
+        await stage.caller.until(Ended)
+        await stage.quiet()
+
+
+async def test_a_caller_without_an_offer_is_answered_and_its_ack_brings_the_audio() -> None:
+    async with on_stage() as stage:
+        stage.app.on("/call", [{"verb": "answer"}, {"verb": "redirect", "actionHook": "/next"}])
+        stage.app.on("/next", [{"verb": "hangup"}])
+        stage.call(None)
+        await stage.caller.until(OfferReceived)
+        offer = stage.caller.events[-1]
+        assert isinstance(offer, OfferReceived)
+        offer.call.answer_offer(sdp(40000), stage.caller.now)
+        stage.caller.endpoint.touch()
+        told = (await stage.app.request("/next")).payload
         assert told["call_status"] == "in-progress"
         await stage.caller.until(Ended)
         await stage.quiet()
