@@ -76,7 +76,6 @@ async def test_section_7_a_confirm_hook_is_asked_over_the_same_socket(
     assert dialled["body"]["dial_termination_reason"] == "screening-declined"
 
 
-@pytest.mark.xfail(strict=True, reason="nobody connects commands to calls: HookService.on_command is not set")
 async def test_section_7_commands_of_the_library_change_a_running_call(
     sipp: SippBench, tmp_path: Path
 ) -> None:

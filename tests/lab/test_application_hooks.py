@@ -181,7 +181,7 @@ async def test_case2_a_callee_that_leaves_before_a_slow_status_hook_answers_dela
     """WH-09: a slow call status hook is nobody's business but its own."""
     callee = await sipp.callee("callee_hangs_up", hold_ms=200)
     async with WebApplication() as app, application_engine(app) as engine:
-        app.on("/status", Answer(delay_s=0.2))
+        app.on("/status", Answer(delay_s=0.7))
         app.on("/call", [dial(callee.uri)])
         app.on("/dial")
         caller = await sipp.caller("caller_is_hung_up", sip_address(engine))
@@ -190,7 +190,7 @@ async def test_case2_a_callee_that_leaves_before_a_slow_status_hook_answers_dela
     calling.assert_passed()
     called.assert_passed()
     answered, bridged = calling.received("200 INVITE")[0], called.sent("200 INVITE")[0]
-    assert is_on_time(answered.at_utc - bridged.at_utc, 0.0, late_s=0.15)
+    assert is_on_time(answered.at_utc - bridged.at_utc, 0.0, late_s=0.6)
     for sid in {told["call_sid"] for told in app.payloads("/status")}:
         mine = [
             (each.at, each.payload["call_status"])
@@ -199,7 +199,7 @@ async def test_case2_a_callee_that_leaves_before_a_slow_status_hook_answers_dela
         ]
         assert [status for _, status in mine][-2:] == ["in-progress", "completed"]
     for earlier, later in pairwise(app.asked("/status")):
-        assert later.at - earlier.at >= 0.15, "one at a time"
+        assert later.at - earlier.at >= 0.6, "one at a time"
 
 
 async def test_case4_without_its_hook_host_a_call_is_signalled_cleanly(sipp: SippBench) -> None:
@@ -305,5 +305,5 @@ async def test_wh08_a_hook_is_asked_again_as_its_fragment_says(sipp: SippBench) 
     assert len(calling.received("486 INVITE")) == 1
     first, second, third = app.asked("/call")
     assert first.body == second.body == third.body
-    assert is_on_time(second.at - first.at, 0.5, late_s=0.4)
-    assert is_on_time(third.at - second.at, 1.0, late_s=0.4)
+    assert is_on_time(second.at - first.at, 0.5)
+    assert is_on_time(third.at - second.at, 1.0)
