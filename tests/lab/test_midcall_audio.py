@@ -110,3 +110,24 @@ async def test_dub_is_heard_together_with_the_other_party(rack: PhoneRack, tmp_p
     pcm, rate_hz = stretch(heard, -1.0)
     assert amplitude_at(pcm, BOB_HZ, rate_hz) > 4000.0
     assert 300.0 < amplitude_at(pcm, MUSIC_HZ, rate_hz) < 2000.0, "as much softer as was asked for"
+
+
+async def test_dv82_a_callee_whose_media_was_direct_hears_the_document_it_is_given(
+    rack: PhoneRack, tmp_path: Path
+) -> None:
+    heard = tmp_path / "bob.wav"
+    async with WebApplication() as app:
+        url = _serve_music(app, tmp_path)
+        app.on("/refer", [{"verb": "play", "url": url, "loop": 3}, {"verb": "hangup"}])
+        async with bridged(app, rack, exitMediaPath=True, referHook="/refer") as call:
+            await call.bob.record(heard)
+            await asyncio.sleep(1.0)
+            before = _packets(call.engine)
+            await asyncio.sleep(0.5)
+            assert _packets(call.engine) == before, "the media is direct"
+            await call.alice.transfer_to("sip:+15550177@example.com")
+            await app.request("/refer")
+            await asyncio.sleep(0.5)
+            await call.alice.hang_up()
+            await call.bob.until(CallState.DISCONNECTED)
+    assert len(seconds_of(heard, MUSIC_HZ)) >= 22, "three rounds of a second, but for the way back"
