@@ -239,7 +239,7 @@ class HookClient:
                     f"no answer within {self._timeout_s:g} s", failure=HookFailure.TIMEOUT
                 ) from None
             raise HookFailed(f"no connection within {self._timeout_s:g} s") from None
-        except aiohttp.InvalidURL:
+        except ValueError:  # aiohttp.InvalidURL is one; so is a label of the host that no resolver takes
             raise HookFailed("not a URL that can be requested", failure=HookFailure.REQUEST) from None
         except (aiohttp.ClientError, OSError) as error:
             has_answered = False
@@ -309,6 +309,9 @@ class HookClient:
                     for name, value in headers.items()
                     if name not in ("Authorization", SIGNATURE_HEADER)
                 }
+            if url.user is not None:
+                headers = {**headers, "Authorization": basic_auth(url.user, url.password or "")}
+                url = url.with_user(None)
         raise HookFailed(f"more than {_MAX_REDIRECTS} redirects", status, HookFailure.REDIRECT)
 
     async def _request(

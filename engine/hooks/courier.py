@@ -182,6 +182,10 @@ class Courier:
         except HookFailed as failed:
             self.failed(delivery, failed)
             return failed.status is not None
+        except Exception:
+            # A mistake of ours takes one delivery with it, not all that come after; the outbox keeps it.
+            log.exception("a delivery broke", key=delivery.key, kind=delivery.kind)
+            return True
         self.delivered += 1
         self._outbox.done(delivery.key)
         return True

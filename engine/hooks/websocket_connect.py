@@ -44,6 +44,8 @@ async def connect(client: HookClient, hook: Hook) -> WebSocket:
             )
     except TimeoutError:
         raise HookFailed(f"no connection within {client.timeout_s:g} s") from None
+    except ValueError:  # see HookClient
+        raise HookFailed("not a URL that can be requested", failure=HookFailure.REQUEST) from None
     except aiohttp.WSServerHandshakeError as error:
         raise HookFailed(
             f"the WebSocket is refused with HTTP {error.status}", error.status, HookFailure.STATUS

@@ -196,6 +196,23 @@ async def test_wh03_a_redirect_to_nowhere_is_an_error(location: str) -> None:
     assert caught.value.failure is HookFailure.REDIRECT
 
 
+async def test_wh03_a_redirect_that_brings_its_own_credentials_is_followed_with_them() -> None:
+    async with talking() as (host, client, _):
+        there = host.url("/2").replace("//", "//bob:his%40own@", 1)
+        host.answers("/1", Reply(302, headers={"Location": there}))
+        await client.send(Hook(host.url("/1"), "GET", "alice", "secret"), {})
+    sent = [base64.b64decode(seen.headers["authorization"].removeprefix("Basic ")) for seen in host.seen]
+    assert sent == [b"alice:secret", b"bob:his@own"]
+
+
+@pytest.mark.parametrize("host_name", ["a" * 64 + ".example.com", "app..example.com"])
+async def test_a_host_name_that_no_resolver_takes_is_a_hook_that_failed(host_name: str) -> None:
+    async with talking() as (_, client, _):
+        with pytest.raises(HookFailed) as caught:
+            await client.send(Hook(f"http://{host_name}/call"), {})
+    assert caught.value.failure is HookFailure.REQUEST
+
+
 async def test_wh03_credentials_and_signature_do_not_follow_a_redirect_to_another_host() -> None:
     async with talking() as (host, client, _), HookHost() as other:
         host.answers("/1", Reply(302, headers={"Location": "/2"}))

@@ -26,6 +26,7 @@ from engine.hooks import (
 from engine.store.rows import AlertRow
 from tests.hooks.host import HookHost, Reply
 from tests.hooks.test_client import closed_port
+from tests.hooks.ws_application import Application
 
 CALL = "e35d4edf-efd2-424c-8667-c6c5f53b1e1b"
 ACCOUNT = "de190aaa-e84b-4bb2-86e3-0e6b5f8c2a11"
@@ -418,10 +419,50 @@ async def test_after_a_day_a_delivery_is_given_up_with_an_alert() -> None:
         assert service.courier.waiting == 0
 
 
+@asynccontextmanager
+async def raw_websocket() -> AsyncIterator[str]:
+    """An application over WebSocket; its URL."""
+    application = Application()
+    await application.start()
+    try:
+        yield application.url()
+    finally:
+        await application.stop()
+
+
 def left(key: str, call_sid: str, url: str) -> Delivery:
     return Delivery(
         key=key, call_sid=call_sid, account_sid=ACCOUNT, url=url, body=b'{"key":"' + key.encode() + b'"}'
     )
+
+
+async def test_a_delivery_that_cannot_be_sent_does_not_stop_the_courier() -> None:
+    async with HookHost() as host:
+        rows = [
+            left("nowhere", "a", f"http://{'a' * 64}.example.com/"),
+            left("well", "b", host.url("/well")),
+        ]
+        async with serving(*rows) as (_, service, kept):
+            kept.rows = {row.key: row for row in rows}
+            async with asyncio.timeout(5):
+                await service.courier.caught_up()
+            assert service.courier.delivered == 1
+            assert kept.rows == {}
+            assert service.courier.waiting == 0
+
+
+async def test_a_mistake_with_one_delivery_does_not_stop_the_courier() -> None:
+    async with HookHost() as host, raw_websocket() as url:
+        broken = msgspec.structs.replace(left("broken", "a", url), method="WS", body=b"\xff")
+        rows = [broken, left("well", "b", host.url("/well"))]
+        async with serving(*rows) as (_, service, kept):
+            kept.rows = {row.key: row for row in rows}
+            with capture_logs() as lines:
+                async with asyncio.timeout(5):
+                    await service.courier.caught_up()
+            assert service.courier.delivered == 1
+            assert set(kept.rows) == {"broken"}  # for the next process
+    assert "a delivery broke" in [line["event"] for line in lines]
 
 
 async def test_what_an_earlier_process_left_is_delivered_in_the_order_of_each_call() -> None:
