@@ -59,13 +59,18 @@ class ApplicationServer:
         self._secrets: Mapping[str, Sequence[str]] = {
             account.sid: account.webhook_secrets for account in config.account
         }
-        self.store = Store(config.store.url)
+        self.store = Store(
+            config.store.url,
+            node=config.store.node,
+            keep_s=config.store.keep_days * 86_400 or None,
+        )
         self.alerts = Alerts(self.store)
         self.hooks = HookService(
             HookClient(
                 user_agent=_USER_AGENT,
                 timeout_s=config.hooks.timeout_s,
                 max_connections=config.hooks.max_connections,
+                has_tracing=config.hooks.tracing,
             ),
             outbox=self.store,
             alerts=self.alerts,

@@ -258,6 +258,7 @@ def test_an_application_server_is_configured() -> None:
         ("[store]", "[sounds]\nmax_bytes = 0\n[store]", "sounds.max_bytes"),
         ("[store]", "[sounds]\nfolder = '/nowhere'\n[store]", "sounds.folder"),
         ("[store]", "[recordings]\nfolder = '/nowhere'\n[store]", "recordings.folder"),
+        ("[store]", "[store]\nkeep_days = -1", "store.keep_days"),
         ("[store]", "[response]\n603 = 200\n[store]", "response.603"),
         ("[store]", "[response]\n200 = 486\n[store]", "response.200"),
         (

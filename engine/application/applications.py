@@ -70,13 +70,15 @@ class Applications:
         except DocumentError as error:
             raise ConfigError(f"{key}.document", str(error)) from error
         synthesizer, recognizer = config.synthesizer, config.recognizer
+        call_hook = hook_of(config.call_hook) if config.call_hook else None
+        status_hook = hook_of(config.call_status_hook) if config.call_status_hook else None
         return Application(
             sid=config.sid,
             account_sid=account.sid if account is not None else config.account,
             name=config.name,
-            call_hook=hook_of(config.call_hook) if config.call_hook else None,
+            call_hook=call_hook,
             document=document,
-            call_status_hook=hook_of(config.call_status_hook) if config.call_status_hook else None,
+            call_status_hook=status_hook,
             defaults=SessionDefaults(
                 Synthesizer(
                     vendor=synthesizer.vendor, language=synthesizer.language, voice=synthesizer.voice

@@ -47,11 +47,16 @@ class StoreConfig(Table, frozen=True):
 
     url: str = "sqlite:///dial-engine.sqlite"
     """`sqlite:///FILE` or `postgresql://user:password@host/database`."""
+    node: str = ""
+    """Name of this engine, where several share a database."""
+    keep_days: float = 0.0
+    """How long records of ended calls are kept; 0: for ever."""
 
     def __repr__(self) -> str:
         # The password of a database stands in its URL.
         scheme, _, rest = self.url.partition("://")
-        return f"StoreConfig(url={scheme + '://' + rest.rpartition('@')[2]!r})"
+        url = f"{scheme}://{rest.rpartition('@')[2]}"
+        return f"StoreConfig({url=}, node={self.node!r}, keep_days={self.keep_days})"
 
 
 class HooksConfig(Table, frozen=True):
@@ -61,6 +66,8 @@ class HooksConfig(Table, frozen=True):
     """Per attempt."""
     max_connections: int = 100
     """Open at once, over all hosts."""
+    tracing: bool = False
+    """Send the trace id of a call in the header `b3`."""
 
 
 class SoundsConfig(Table, frozen=True):
@@ -132,10 +139,11 @@ class ApplicationConfig(Table, frozen=True):
     account: str
     """Name or sid of the account it belongs to."""
     call_hook: str | HookConfig = ""
-    """Asked for the document when a call comes in."""
+    """Asked for the document when a call comes in. `ws://` or `wss://`: one socket per call for all hooks."""
     document: str = ""
     """JSON text of a document, in place of a call hook."""
     call_status_hook: str | HookConfig = ""
+    """Told of every change of a call; the same `ws://` URL as the call hook's shares its socket."""
     synthesizer: SpeechConfig = SpeechConfig()
     recognizer: SpeechConfig = SpeechConfig()
     env: dict[str, str] = {}

@@ -145,6 +145,8 @@ def _check_applications(config: Config) -> None:
     ):
         if not 0 < number < math.inf:
             raise ConfigError(key, f"must be greater than 0, is {number}")
+    if not 0 <= config.store.keep_days < math.inf:
+        raise ConfigError("store.keep_days", f"must be 0 or more, is {config.store.keep_days}")
     if config.sounds.cache_bytes < 0:
         raise ConfigError("sounds.cache_bytes", f"must be 0 or more, is {config.sounds.cache_bytes}")
     if not config.store.url.startswith(("sqlite://", "postgresql://")):
@@ -161,8 +163,8 @@ def _check_applications(config: Config) -> None:
             raise ConfigError(f"{where}.account", f"no [[account]] is named {application.account!r}")
         if bool(application.call_hook) == bool(application.document):
             raise ConfigError(f"{where}.call_hook", "either a call_hook or a document is needed")
-        _check_hook(application.call_hook, f"{where}.call_hook", ("http", "https", "ws", "wss"))
-        _check_hook(application.call_status_hook, f"{where}.call_status_hook", ("http", "https"))
+        for key in ("call_hook", "call_status_hook"):
+            _check_hook(getattr(application, key), f"{where}.{key}", ("http", "https", "ws", "wss"))
     for i, vendor in enumerate(config.speech_vendor):
         _check_hook(vendor.url, f"speech_vendor[{i}].url", ("ws", "wss"))
 
