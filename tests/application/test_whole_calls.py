@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from engine.application.applications import Application, Applications
+from engine.application.call import Call
 from engine.application.calls import Calls
 from engine.application.orders import CallOrder, CallUpdate, NoSuchCall, WrongCallState
 from engine.application.services import ApplicationServices
@@ -25,7 +26,7 @@ from engine.dial.leg import LegMedia
 from engine.dial.manager import DialManager
 from engine.dial.request import Target
 from engine.hooks import Alerts, Hook, HookFailed, HookKind, HookReply
-from engine.ids import new_call_sid
+from engine.ids import CallSid, new_call_sid
 from engine.legs.factory import SipLegFactory
 from engine.legs.inbound_leg import InboundLeg
 from engine.legs.services import LegServices
@@ -226,7 +227,11 @@ class _Stage:
                     self._loop.call_later(after_s, self._control, what)
                 await asyncio.sleep(OVER_S)
                 for sid in list(self.sids):  # whoever still talks is ended
-                    if calls.find(sid) is not None:  # type: ignore[arg-type]
+                    left = calls.find(CallSid(sid))
+                    if left is not None:
+                        assert isinstance(left, Call)
+                        assert left.dialling is not None, f"stuck, and nobody talks: {left.facts()}"
+                        assert left.dialling.conversation is not None
                         calls.hang_up("acme", sid)
                 await asyncio.sleep(OVER_S)
                 assert len(calls) == 0, "a ghost"
@@ -242,7 +247,7 @@ class _Stage:
 
     def _control(self, what: str) -> None:
         for sid in list(self.sids):
-            if self.calls.find(sid) is None:  # type: ignore[arg-type]
+            if self.calls.find(CallSid(sid)) is None:
                 continue
             hook = Hook(f"{URL}/other")
             match what:
@@ -287,7 +292,12 @@ class _Stage:
         Story,
         is_created=st.booleans(),
         callees=st.tuples(CALLEE, CALLEE, CALLEE),
-        caller=st.builds(CallerScript, goes_s=st.none() | st.sampled_from([0.01, 0.5, 1.2, 3.0, 9.0])),
+        caller=st.builds(
+            CallerScript,
+            goes_s=st.none() | st.sampled_from([0.01, 0.5, 1.2, 3.0, 9.0]),
+            is_delayed=st.booleans(),
+            requires_100rel=st.booleans(),
+        ),
         first=DOCUMENT,
         answers=st.lists(ANSWER, max_size=6),
         controls=st.lists(CONTROL, max_size=3),
