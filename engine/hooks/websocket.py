@@ -175,27 +175,36 @@ class WebSocketCallHooks:
             self._task = self._service.spawn(self._talk(), f"hooks {self._call_sid}")
 
     async def _asked(self, message: _Message) -> HookReply:
-        message.reply = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        message.reply = loop.create_future()
         self._enqueue(message)
+        timer = loop.call_later(self._service.client.timeout_s, self._too_late, message)
         try:
-            async with asyncio.timeout(self._service.client.timeout_s):
-                return await message.reply
-        except TimeoutError:
-            failed = HookFailed(
-                f"no answer within {self._service.client.timeout_s:g} s", failure=HookFailure.TIMEOUT
-            )
-            self._forget(message)
-            if message.delivery is not None:
-                self._service.courier.failed(message.delivery, failed)
-            self._report(failed)
-            raise failed from None
+            return await message.reply
+        finally:
+            if not message.reply.cancelled():  # else the answer is still due, though nobody waits for it
+                timer.cancel()
 
-    def _forget(self, message: _Message) -> None:
-        self._unanswered.pop(message.msgid, None)
+    def _too_late(self, message: _Message) -> None:
+        """The answer has not come in time. A call that is over does not wait for it with an open socket."""
+        if not self._forget(message):
+            return
+        reason = f"no answer within {self._service.client.timeout_s:g} s"
+        failed = HookFailed(reason, failure=HookFailure.TIMEOUT)
+        if message.delivery is not None:
+            self._service.courier.failed(message.delivery, failed)
+        self._report(failed)
+        if message.reply is not None and not message.reply.done():
+            message.reply.set_exception(failed)
+
+    def _forget(self, message: _Message) -> bool:
+        """True: it was queued, or not answered."""
+        self._wake.set()
         if message in self._queue:
             self._queue.remove(message)
             self._service.release()
-        self._wake.set()
+            return True
+        return self._unanswered.pop(message.msgid, None) is not None
 
     # The task that owns the socket.
 

@@ -183,6 +183,28 @@ async def test_ws_an_ack_that_does_not_come_is_a_time_out_and_a_late_one_is_igno
         assert [alert.kind for alert in kept.alerts] == ["hook-failed"]
 
 
+@pytest.mark.parametrize("is_durable", [False, True])
+async def test_ws_a_question_nobody_waits_for_and_nobody_answers_does_not_keep_the_socket(
+    *, is_durable: bool
+) -> None:
+    async with serving(timeout_s=0.2) as (application, service, kept):
+        application.answers["verb:hook"] = lambda _, __: []
+        hooks = hooks_of(service, application.url())
+        asking = asyncio.create_task(
+            hooks.ask_durably(Hook("/dial"), {}, HookKind.DIAL_ACTION, "dial")
+            if is_durable
+            else hooks.ask(Hook("/dial"), {})
+        )
+        await application.until(lambda: bool(application.types()))
+        asking.cancel()  # the caller hangs up while his application thinks
+        async with asyncio.timeout(5):
+            await hooks.close()
+        assert asking.cancelled()
+        assert [alert.kind for alert in kept.alerts] == ["hook-failed"]
+        assert service.courier.waiting == int(is_durable)  # what is durable is told again
+        assert service.backlog == 0
+
+
 @pytest.mark.parametrize(
     "text",
     ["<html>", "[]", '{"type":"ack"}', '{"type":"ack","msgid":"x","data":7}', '{"type":"dance"}', "[" * 5000],
