@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.softphone import CallState, Wav
 from tests.judge_npm.node import Judge, judge
 from tests.listen.server import listen_server
 from tests.softphone.test_spectrum import write
+from tests.speech.voice import spoken
 from tests.support.application import Answer, WebApplication
 from tests.support.callee import BEEP, GREETING, RATE_HZ, pause, tone
 from tests.support.phones import PhoneRack
@@ -143,6 +145,31 @@ async def test_of_verbs_that_play(sipp: SippBench, family: Judge) -> None:
         completed, failed = app.payloads("/played")
         assert (completed["reason"], failed["reason"]) == ("playCompleted", "playFailed")
         await assert_sound(app, family, "/played")
+
+
+@pytest.mark.xfail(strict=True, reason="speech.vendor is sent as a name, the family has {name, evt}")
+async def test_of_words_that_are_understood(rack: PhoneRack, tmp_path: Path, family: Judge) -> None:
+    write(tmp_path / "yes.wav", np.concatenate([pause(0.5), spoken("yes", RATE_HZ), pause(0.5)]), RATE_HZ)
+    alice = await rack.phone("alice")
+    async with WebApplication() as app, application_engine(app) as engine:
+        app.on(
+            "/call",
+            [
+                {"verb": "answer"},
+                {"verb": "gather", "input": ["speech"], "timeout": 15, "actionHook": "/gathered"},
+                {"verb": "transcribe", "transcriptionHook": "/text"},
+            ],
+        )
+        app.on("/gathered")
+        app.on("/text")
+        host, port = sip_address(engine)
+        call = await alice.call(f"sip:5550100@{host}:{port}", sound=Wav(str(tmp_path / "yes.wav"), loop=True))
+        await app.request("/text", timeout_s=40.0)
+        await call.hang_up()
+        await call.until(CallState.DISCONNECTED)
+        await app.told("/status", call_status="completed")
+        await assert_sound(app, family, "/gathered", "/text")
+    assert app.payloads("/gathered")[0]["reason"] == "speechDetected"
 
 
 async def test_of_a_machine_that_answers_and_of_a_screening(
