@@ -169,9 +169,13 @@ class Call:
         """Ask `hook` for a document that replaces the running one, whatever that is doing."""
         self.session.redirect(hook)
 
-    async def make_independent(self, dialling: Dialling, application: Application) -> bool:
+    async def make_independent(
+        self, dialling: Dialling, application: Application, *, is_replaced: bool = False
+    ) -> bool:
         """Give the connected callee of a dial a call of its own, with `application`; what that leaves out it
-        has from this one. False: nobody is connected (any more), and nothing has changed."""
+        has from this one. False: nobody is connected (any more), and nothing has changed. `is_replaced`: this
+        call is given other instructions at the same time.
+        """
         adopt = self._adopt
         if dialling.dial is None or adopt is None:
             return False
@@ -206,7 +210,7 @@ class Call:
             )
             adopt(call)
 
-        return await dialling.give_away(take)
+        return await dialling.give_away(take, is_replaced=is_replaced)
 
     # --- the task
 

@@ -198,7 +198,7 @@ class Control:
         if isinstance(subject, _Child):
             if change.call_hook is None or change.child_call_hook is not None:
                 raise WrongCallState(_INCOMPATIBLE)
-            await self._part(subject.dialling, change.call_hook, change.call_status_hook)
+            await self._part(subject.dialling, change.call_hook, change.call_status_hook, is_replaced=False)
             return
         dialling = subject.dialling
         if change.child_call_hook is not None and (dialling is None or dialling.conversation is None):
@@ -209,12 +209,17 @@ class Control:
         if change.call_hook is not None:
             subject.redirect(change.call_hook)
         if change.child_call_hook is not None and dialling is not None:
-            await self._part(dialling, change.child_call_hook, change.call_status_hook)
+            is_replaced = change.call_hook is not None
+            await self._part(
+                dialling, change.child_call_hook, change.call_status_hook, is_replaced=is_replaced
+            )
 
-    async def _part(self, dialling: Dialling, hook: Hook, status_hook: Hook | None) -> None:
+    async def _part(
+        self, dialling: Dialling, hook: Hook, status_hook: Hook | None, *, is_replaced: bool
+    ) -> None:
         """The callee goes its own way under `hook`; the dial ends."""
         application = Application(call_hook=hook, call_status_hook=status_hook)
-        if not await dialling.call.make_independent(dialling, application):
+        if not await dialling.call.make_independent(dialling, application, is_replaced=is_replaced):
             raise WrongCallState(_INCOMPATIBLE)
 
     def _whisper(self, subject: Call | _Child, verbs: Sequence[Verb]) -> None:

@@ -197,10 +197,13 @@ class Dialling:
         """Screenings may go on for a moment when the dial is over: `close` waits for them."""
         return self._screenings is not None
 
-    def give_away(self, new_owner: NewOwner) -> asyncio.Future[bool]:
-        """Hand the connected callee to `new_owner` and end; False: nobody is connected (any more)."""
+    def give_away(self, new_owner: NewOwner, *, is_replaced: bool) -> asyncio.Future[bool]:
+        """Hand the connected callee to `new_owner` and end; False: nobody is connected (any more).
+
+        `is_replaced`: the caller is given other instructions, so that the `actionHook` is told and not asked.
+        """
         assert self.dial is not None
-        before, self._is_abandoned = self._is_abandoned, True
+        before, self._is_abandoned = self._is_abandoned, self._is_abandoned or is_replaced
 
         def decided(answer: asyncio.Future[bool]) -> None:
             if not answer.result():

@@ -88,6 +88,25 @@ async def test_an_independent_child_may_dial_and_be_controlled_by_its_own_sid() 
         assert len(stage.app.asked("/dial")) == 2
 
 
+async def test_a_child_redirected_by_its_own_sid_leaves_the_caller_to_the_action_hook() -> None:
+    async with on_stage() as stage:
+        stage.app.on("/call", [stage.dial()])
+        stage.app.on("/dial", [{"verb": "hangup", "headers": {"X-By": "action"}}])
+        stage.app.on("/child", [{"verb": "pause", "length": 30}])
+        _, child = await _talking(stage)
+        await stage.calls.update(ACCOUNT, child, CallUpdate(call_hook=Hook(stage.app.url("/child"))))
+        assert (await stage.app.request("/child")).payload["call_sid"] == child
+        bye = (await stage.caller.until(Ended)).request
+        assert bye is not None
+        assert bye.headers.get("X-By") == "action"
+        assert (await stage.result()).payload["dial_termination_reason"] == "replaced"
+        assert not any(isinstance(event, Ended) for event in stage.callees[0].events)
+        stage.calls.hang_up(ACCOUNT, child)
+        await stage.callees[0].until(Ended)
+        await stage.quiet()
+        assert stage.statuses(child)[-1] == "completed"
+
+
 async def test_a_child_that_rings_can_be_hung_up_by_its_own_sid_while_others_ring_on() -> None:
     async with on_stage() as stage:
         stage.app.on("/call", [stage.dial(0, 1, answerOnBridge=True)])
