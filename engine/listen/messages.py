@@ -79,6 +79,8 @@ def parse_text(text: str | bytes) -> ServerMessage:
         return _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MessageError(str(error)) from error
+    except RecursionError as error:
+        raise MessageError("nested too deeply") from error
 
 
 def hello_text(

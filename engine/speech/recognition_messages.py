@@ -88,6 +88,8 @@ def parse_message(text: str | bytes) -> ServerMessage:
         return _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MessageError(str(error)) from error
+    except RecursionError as error:
+        raise MessageError("nested too deeply") from error
 
 
 def start_text(options: RecognitionOptions, sample_rate_hz: int) -> str:

@@ -100,6 +100,12 @@ def test_what_is_no_message_is_named(text: str) -> None:
         parse_text(text)
 
 
+def test_a_message_that_is_nested_too_deeply_is_named() -> None:
+    talk = Conversation()
+    assert talk.protocol.receive_text('{"type":"killAudio","x":' + "[" * 100_000 + "]" * 100_000 + "}")
+    assert talk.problems == ["message cannot be used: nested too deeply"]
+
+
 @given(st.text() | st.recursive(st.none() | st.booleans() | st.text() | st.floats(allow_nan=False), st.lists))
 def test_no_text_of_a_server_raises_or_ends_the_stream(anything: object) -> None:
     talk = Conversation()

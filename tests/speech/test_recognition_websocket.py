@@ -243,7 +243,14 @@ async def test_a_vendor_that_is_not_there_is_tried_four_times() -> None:
     assert [type(event) for event in events] == [RecognitionLost, RecognitionLost, RecognitionFailed]
 
 
-@pytest.mark.parametrize("nonsense", ["no json", "[]", '{"type":"unknown"}', '{"type":"transcription"}'])
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        *("no json", "[]", '{"type":"unknown"}', '{"type":"transcription"}'),
+        '{"type":"error","x":' + "[" * 100_000 + "]" * 100_000 + "}",
+    ],
+    ids=lambda text: text[:30],
+)
 async def test_nonsense_is_borne_twice(nonsense: str) -> None:
     async with vendor() as (far, recogniser):
 
