@@ -22,6 +22,8 @@ __all__ = ["Clip", "ClipError", "Converter", "converter", "decode_clip"]
 
 _SLOWEST_HZ = 4000
 _FASTEST_HZ = 192_000
+_MOST_CHUNKS = 1000
+"""In one WAV file. More are a way to keep the loop busy."""
 
 
 class ClipError(Exception):
@@ -62,8 +64,10 @@ def _read_wav(data: bytes) -> tuple[Pcm, int]:
         raise ClipError("audioContent is not a WAV file")
     layout: tuple[int, int, int, int] | None = None
     at = 12
-    while at + 8 <= len(data):
+    for _ in range(_MOST_CHUNKS):
         name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        if at + 8 > len(data):
+            break
         body = data[at + 8 : at + 8 + size]  # A streamed file may claim more than there is.
         if name == b"fmt " and len(body) >= 16:
             coding, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", body)

@@ -103,6 +103,7 @@ def test_a_streamed_wav_that_claims_more_than_there_is_is_played_as_far_as_it_go
         (_b64(_wav(b"")[:20]), "wav", 8000, "incomplete"),
         (_b64(_wav(b"abcd", coding=2)), "wav", 8000, "coding 2"),
         (_b64(_wav(b"abcd", channels=0)), "wav", 8000, "no channels"),
+        (_b64(b"RIFF\0\0\0\0WAVE" + b"JUNK\0\0\0\0" * 1000 + _wav(b"abcd")[12:]), "wav", 8000, "incomplete"),
     ],
 )
 def test_what_cannot_be_played_says_why(content: str, kind: str, rate_hz: int, why: str) -> None:
