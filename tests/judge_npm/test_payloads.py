@@ -128,9 +128,6 @@ async def test_of_verbs_that_listen(sipp: SippBench, family: Judge) -> None:
         await assert_sound(app, family, "/call", "/gathered", "/listened", "/redirected", "/status")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="playback_last_offset_pos is sent as a number, the family has a string"
-)
 async def test_of_verbs_that_play(sipp: SippBench, family: Judge) -> None:
     async with WebApplication() as app, application_engine(app) as engine:
         write(Path(engine.config.sounds.folder) / "short.wav", tone(440, seconds=0.3), RATE_HZ)

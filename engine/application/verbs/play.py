@@ -66,7 +66,8 @@ class Playback:
             "reason": "playFailed" if self._has_failed else "playCompleted",
             "playback_seconds": playlist.played_samples // rate,
             "playback_milliseconds": playlist.played_samples * 1000 // rate,
-            "playback_last_offset_pos": playlist.position_samples * _OFFSETS_HZ // rate,
+            # Text in the family's payload, beside numbers.
+            "playback_last_offset_pos": str(playlist.position_samples * _OFFSETS_HZ // rate),
         }
         if self._has_failed:
             report["status"] = "fail"
