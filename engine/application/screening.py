@@ -18,13 +18,14 @@ from engine.application.document import SCREENING
 from engine.application.services import ApplicationServices, SessionDefaults
 from engine.application.session import Ending, EndingKind, Session
 from engine.dial.events import DtmfReceived, Screened
-from engine.dial.leg import Inbox, Leg, LegMedia
+from engine.dial.leg import Cause, Inbox, Leg, LegMedia
 from engine.hooks.call_hooks import CallHooks, HookKind
 from engine.hooks.hook import Hook
 from engine.hooks.payloads import CallFacts
 from engine.hooks.reply import HookFailed
 from engine.ids import CallSid
 from engine.legs.call_leg import CallLeg
+from engine.legs.sip_leg import SipLeg
 
 if TYPE_CHECKING:
     from engine.application.children import Children
@@ -180,6 +181,8 @@ class Screenings:
                 log.exception("screening failed", leg=leg.id)
                 ending = Ending(EndingKind.FAILED, reason="engine error")
             if self._running.pop(leg.id, None) is not None:
+                if ending.kind is EndingKind.HUNG_UP and ending.headers:
+                    _say_goodbye(leg, ending)
                 is_accepted = ending.kind is EndingKind.FINISHED
                 inbox.post(Screened(leg.id, self._clock(), is_accepted, ending.reason or ending.kind.value))
         finally:
@@ -197,3 +200,12 @@ class Screenings:
         if document is None:
             return Ending(EndingKind.FAILED, reason="malformed or forbidden document")
         return await session.run(document, base=hook)
+
+
+def _say_goodbye(leg: Leg, ending: Ending) -> None:
+    """The BYE that the decline would bring in a moment, with the headers of `hangup`."""
+    if isinstance(leg, SipLeg):
+        try:
+            leg.hang_up(Cause.DECLINED, headers=tuple(ending.headers.items()))
+        except ValueError as error:
+            log.warning("goodbye without its headers", leg=leg.id, reason=str(error))

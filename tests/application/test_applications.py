@@ -10,7 +10,6 @@ from engine.application.document import VERBS as DOCUMENT_VERBS
 from engine.application.document import DialVerb, parse_document
 from engine.application.verbs import VERBS, runner_of
 from engine.config import AccountConfig, ApplicationConfig, HookConfig, SpeechConfig
-from engine.dial.request import InvalidRequest
 from engine.errors import ConfigError
 from engine.hooks import Hook
 
@@ -122,6 +121,6 @@ def test_a_dial_verb_becomes_a_request_and_screening_hooks_by_their_place() -> N
     assert dict(request.targets[2].headers) == {"X-A": "1"}
 
 
-def test_a_teams_target_has_no_route() -> None:
-    with pytest.raises(InvalidRequest):
-        to_request(_dial(target=[{"type": "teams", "number": "+15550123"}]))
+def test_a_teams_target_goes_over_the_trunk_of_that_name() -> None:
+    [target] = to_request(_dial(target=[{"type": "teams", "number": "+15550123"}]))[0].targets
+    assert (target.address, target.trunk) == ("+15550123", "teams")

@@ -250,15 +250,17 @@ async def test_a_slow_status_hook_does_not_delay_the_call() -> None:
         assert asyncio.get_running_loop().time() - begun < 2.0
 
 
-async def test_a_dial_that_cannot_be_begun_still_has_its_action_hook() -> None:
+async def test_dv25_a_target_without_a_route_fails_alone_and_the_others_ring() -> None:
     async with on_stage() as stage:
         teams = {"type": "teams", "number": "+15550123"}
-        stage.app.on("/call", [{"verb": "dial", "target": [teams], "answerOnBridge": True}])
+        stage.app.on("/call", [{"verb": "dial", "target": [teams, stage.target()], "answerOnBridge": True}])
         stage.call()
-        assert (await stage.caller.until(Failed)).failure.status >= 400
+        await stage.rings_and_refuses(0, 486)
+        assert (await stage.caller.until(Failed)).failure.status == 486
         told = await _once(stage)
-        assert told["dial_status"] == "failed"
-        assert told["dial_legs"] == []
+        legs = told["dial_legs"]
+        assert isinstance(legs, list)
+        assert [(leg["type"], leg["sip_status"]) for leg in legs] == [("teams", 503), ("sip", 486)]
 
 
 async def test_no_hook_answers_and_the_call_still_ends_with_clean_signalling() -> None:

@@ -196,3 +196,16 @@ async def test_press_one_to_accept(digit: str, is_accepted: bool) -> None:
         else:
             await stage.callees[0].until(Ended)
             assert (await stage.result()).payload["dial_termination_reason"] == "screening-declined"
+
+
+async def test_the_headers_of_hangup_are_on_the_bye_of_the_screened_callee() -> None:
+    async with on_stage() as stage:
+        stage.app.on("/call", _screened(stage))
+        stage.app.on("/confirm", [{"verb": "hangup", "headers": {"X-Why": "not wanted"}}])
+        stage.call()
+        await stage.answers()
+        bye = (await stage.callees[0].until(Ended)).request
+        assert bye is not None
+        assert bye.headers.get("X-Why") == "not wanted"
+        result = (await stage.result()).payload
+        assert (result["dial_status"], result["dial_termination_reason"]) == ("busy", "screening-declined")

@@ -95,7 +95,6 @@ async def test_section_7_the_callee_is_released_after(sipp: SippBench, how: str)
     assert not calling.received("200 INVITE"), "DV-40"
 
 
-@pytest.mark.xfail(strict=True, reason="the headers of `hangup` are not put on the BYE of a screened callee")
 async def test_section_5_hangup_headers_are_on_the_bye_of_a_screened_callee(sipp: SippBench) -> None:
     callee = await sipp.callee("callee_answers")
     async with WebApplication() as app, application_engine(app) as engine:

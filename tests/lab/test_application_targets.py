@@ -214,7 +214,6 @@ async def test_a_dial_to_teams_alone_fails_and_is_told(sipp: SippBench) -> None:
     assert told["dial_status"] == "failed"
 
 
-@pytest.mark.xfail(strict=True, reason="a teams target fails the whole dial, not its branch only")
 async def test_dv25_a_target_without_a_route_leaves_the_others_ringing(sipp: SippBench) -> None:
     callee = await sipp.callee("load_callee")
     async with WebApplication() as app, application_engine(app) as engine:
