@@ -16,7 +16,7 @@ from msgspec import Struct
 from engine.application.document import GatherVerb
 from engine.speech.recognition import RecognitionResult
 
-__all__ = ["GatherReason", "Gathered", "Gathering"]
+__all__ = ["GatherReason", "Gathered", "Gathering", "told_speech"]
 
 _SPEAKING_S = 10.0
 """From the beginning of speech to its result, or to the next sign of it."""
@@ -47,10 +47,18 @@ class Gathered(Struct, frozen=True):
         if self.digits or self.reason is GatherReason.DTMF:
             told["digits"] = self.digits
         if self.speech is not None:
-            told["speech"] = self.speech.to_dict()
+            told["speech"] = told_speech(self.speech)
         if self.problem:
-            told["details"] = self.problem
+            told["details"] = {"error": self.problem}
         return told
+
+
+def told_speech(result: RecognitionResult) -> dict[str, object]:
+    """The `speech` of gather's hooks: its `vendor` is an object there, unlike that of `transcribe`.
+
+    `evt` is for what only that vendor says; no recogniser here says more than the rest of `speech`.
+    """
+    return {**result.to_dict(), "vendor": {"name": result.vendor, "evt": {}}}
 
 
 class Gathering:

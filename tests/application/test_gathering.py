@@ -150,7 +150,16 @@ def test_words_end_it_and_are_told_as_they_were_understood() -> None:
     result = words("sales please")
     listening.result(result, 104.0)
     assert now(listening).outcome == Gathered(GatherReason.SPEECH, speech=result)
-    assert outcome_of(listening).to_dict() == {"reason": "speechDetected", "speech": result.to_dict()}
+    assert outcome_of(listening).to_dict() == {
+        "reason": "speechDetected",
+        "speech": {
+            "language_code": "en-US",
+            "channel_tag": 1,
+            "is_final": True,
+            "alternatives": [{"transcript": "sales please", "confidence": 0.9}],
+            "vendor": {"name": "scripted", "evt": {}},
+        },
+    }
 
 
 def test_a_party_that_speaks_is_not_timed_out_and_noise_does_not_wait_for_ever() -> None:
@@ -213,7 +222,7 @@ def test_a_recogniser_that_fails_is_an_error_unless_digits_will_do() -> None:
     listening = gathering(input=["speech"])
     listening.recognition_over("it is not there", 101.0)
     assert now(listening).outcome == Gathered(GatherReason.ERROR, problem="it is not there")
-    assert outcome_of(listening).to_dict() == {"reason": "error", "details": "it is not there"}
+    assert outcome_of(listening).to_dict() == {"reason": "error", "details": {"error": "it is not there"}}
     both = gathering(input=["digits", "speech"], numDigits=1)
     both.speech_began(101.0)
     both.recognition_over("it is not there", 102.0)

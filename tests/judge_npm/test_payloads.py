@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.application.gathering import Gathered, GatherReason, told_speech
 from engine.softphone import CallState, Wav
+from engine.speech import Alternative, RecognitionResult
 from tests.judge_npm.node import Judge, judge
 from tests.listen.server import listen_server
 from tests.softphone.test_spectrum import write
@@ -34,6 +36,7 @@ CALLBACKS = {
     "/hold": "dial-hold",
     "/refer": "dial-refer",
     "/gathered": "gather",
+    "/partial": "gather-partial",
     "/played": "play",
     "/listened": "listen",
     "/text": "transcribe",
@@ -144,7 +147,6 @@ async def test_of_verbs_that_play(sipp: SippBench, family: Judge) -> None:
         await assert_sound(app, family, "/played")
 
 
-@pytest.mark.xfail(strict=True, reason="speech.vendor is sent as a name, the family has {name, evt}")
 async def test_of_words_that_are_understood(rack: PhoneRack, tmp_path: Path, family: Judge) -> None:
     write(tmp_path / "yes.wav", np.concatenate([pause(0.5), spoken("yes", RATE_HZ), pause(0.5)]), RATE_HZ)
     alice = await rack.phone("alice")
@@ -153,7 +155,13 @@ async def test_of_words_that_are_understood(rack: PhoneRack, tmp_path: Path, fam
             "/call",
             [
                 {"verb": "answer"},
-                {"verb": "gather", "input": ["speech"], "timeout": 15, "actionHook": "/gathered"},
+                {
+                    "verb": "gather",
+                    "input": ["speech"],
+                    "timeout": 15,
+                    "actionHook": "/gathered",
+                    "partialResultHook": "/partial",
+                },
                 {"verb": "transcribe", "transcriptionHook": "/text"},
             ],
         )
@@ -167,6 +175,13 @@ async def test_of_words_that_are_understood(rack: PhoneRack, tmp_path: Path, fam
         await app.told("/status", call_status="completed")
         await assert_sound(app, family, "/gathered", "/text")
     assert app.payloads("/gathered")[0]["reason"] == "speechDetected"
+
+
+async def test_of_words_that_are_not_final_and_of_a_recogniser_that_broke_down(family: Judge) -> None:
+    words = RecognitionResult("en-US", 1, False, (Alternative("yes", 0.5),), "pocketsphinx")
+    assert await family.payload("gather-partial", {"speech": told_speech(words)}) is None
+    broken = Gathered(GatherReason.ERROR, problem="it broke down")
+    assert await family.payload("gather", broken.to_dict()) is None
 
 
 async def test_of_a_machine_that_answers_and_of_a_screening(

@@ -249,7 +249,7 @@ async def test_words_of_the_caller_are_understood_after_a_spoken_prompt(
         assert said["reason"] == "speechDetected"
         assert said["speech"]["alternatives"][0]["transcript"] == "sales department"
         assert said["speech"]["is_final"] is True
-        assert said["speech"]["vendor"] == "pocketsphinx"
+        assert said["speech"]["vendor"]["name"] == "pocketsphinx"
 
 
 async def test_words_spoken_over_the_prompt_stop_it(rack: PhoneRack, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import msgspec
 
 from engine.application.digits import Digit
 from engine.application.document import GatherVerb
-from engine.application.gathering import Gathered, Gathering
+from engine.application.gathering import Gathered, Gathering, told_speech
 from engine.application.session import Session
 from engine.application.verbs.play import Playback
 from engine.application.verbs.say import Speaking
@@ -122,7 +122,9 @@ class _Gather:
                 gathering.result(happening, now, self._min_confidence)
                 if not happening.is_final:
                     self._session.notify(
-                        self._verb.partial_result_hook, {"speech": happening.to_dict()}, verb_id=self._verb.id
+                        self._verb.partial_result_hook,
+                        {"speech": told_speech(happening)},
+                        verb_id=self._verb.id,
                     )
             case _RecognitionOver():
                 gathering.recognition_over(happening.problem, now)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from engine.application.gathering import told_speech
 from engine.application.schema.speech import Recognizer
 from engine.application.services import SessionDefaults
 from engine.speech.recognition import (
@@ -156,7 +157,7 @@ async def test_words_are_told_as_they_were_understood() -> None:
         await asyncio.sleep(6.0)
         session.say(words("sales please"))
         await running
-        assert told(stage) == {"reason": "speechDetected", "speech": words("sales please").to_dict()}
+        assert told(stage) == {"reason": "speechDetected", "speech": told_speech(words("sales please"))}
         assert session.is_closed
         assert stage.alerts == []
 
@@ -211,6 +212,7 @@ async def test_speech_stops_the_prompt_where_it_may_and_partial_words_are_told()
             "I",
             "I want",
         ]
+        assert [payload["speech"]["vendor"]["name"] for _, payload in stage.hooks.told] == ["scripted"] * 2
         assert told(stage)["speech"]["is_final"] is True
 
 
@@ -249,7 +251,7 @@ async def test_a_recogniser_that_fails_is_replaced_by_the_fallback_and_then_an_e
         session.say(RecognitionLost("too much was said"))
         session.say(RecognitionFailed("it broke down"))
         await running
-        assert told(stage) == {"reason": "error", "details": "it broke down"}
+        assert told(stage) == {"reason": "error", "details": {"error": "it broke down"}}
         assert [kind for kind, _ in stage.alerts] == ["transcribe-failed"] * 3
 
 
