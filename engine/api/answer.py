@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Any, TypeVar, cast
 
-import msgspec
 from litestar import Litestar, Request
 from litestar.background_tasks import BackgroundTask, BackgroundTasks
 from litestar.datastructures import Cookie
@@ -19,11 +18,11 @@ from litestar.response import Response
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send, TypeEncodersMap
 
+from engine.json_text import encode_json
+
 __all__ = ["Answer"]
 
 T = TypeVar("T")
-
-_json = msgspec.json.Encoder()
 
 
 class Answer(Response[T]):
@@ -51,7 +50,7 @@ class Answer(Response[T]):
         elif isinstance(content, str):
             body, kind = content.encode(), kind or media_type
         else:
-            body = content if isinstance(content, bytes) else _json.encode(content)
+            body = content if isinstance(content, bytes) else encode_json(content)
         lines = [(b"content-length", b"%d" % len(body))]
         if content is not None:
             lines.append((b"content-type", _media_type(kind)))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
 from msgspec import Struct
 
 from engine.dial.failure import LegFailure
 from engine.dial.leg import EndedBy
 from engine.dial.outcome import DialStatus, TerminationReason, to_caller
 from engine.ids import CallSid
+from engine.json_text import encode_json
 
 __all__ = ["DialResult", "LegRecord"]
 
@@ -108,4 +108,4 @@ class DialResult(Struct, frozen=True):
 
     def to_json(self) -> bytes:
         """`to_dict` as UTF-8 JSON."""
-        return msgspec.json.encode(self.to_dict())
+        return encode_json(self.to_dict())

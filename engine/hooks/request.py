@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import cast
 from urllib.parse import quote, unquote, urlsplit
 
-import msgspec
 from msgspec import Struct
 from yarl import URL
 
@@ -19,10 +18,9 @@ from engine.hooks.hook import Hook
 from engine.hooks.payloads import POST_ONLY
 from engine.hooks.reply import HookFailed, HookFailure
 from engine.hooks.retries import RetryPolicy
+from engine.json_text import encode_json, readable
 
-__all__ = ["Destination", "HookRequest", "basic_auth", "destination_of", "encode", "prepare"]
-
-_ENCODER = msgspec.json.Encoder()
+__all__ = ["Destination", "HookRequest", "basic_auth", "destination_of", "prepare"]
 
 
 class HookRequest(Struct, frozen=True):
@@ -54,29 +52,11 @@ def prepare(hook: Hook, payload: Mapping[str, object], base: Hook | str = "") ->
     if hook.method == "GET":
         url, body = _with_query(hook.url, payload), b""
     else:
-        url, body = hook.url, encode(payload)
+        url, body = hook.url, encode_json(payload)
     destination_of(hook.url)
     return HookRequest(
         url, hook.method, hook.username, hook.password, body, trace_id if isinstance(trace_id, str) else ""
     )
-
-
-def encode(payload: object) -> bytes:
-    """JSON, UTF-8. What SIP sent us and is not UTF-8 becomes U+FFFD."""
-    try:
-        return _ENCODER.encode(payload)
-    except UnicodeEncodeError:
-        return _ENCODER.encode(_readable(msgspec.to_builtins(payload)))
-
-
-def _readable(value: object) -> object:
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    if isinstance(value, dict):
-        return {_readable(key): _readable(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_readable(inner) for inner in value]
-    return value
 
 
 def _with_query(url: str, payload: Mapping[str, object]) -> str:
@@ -92,8 +72,8 @@ def _with_query(url: str, payload: Mapping[str, object]) -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, str):
-        return cast("str", _readable(value))
-    return encode(value).decode()
+        return cast("str", readable(value))
+    return encode_json(value).decode()
 
 
 def basic_auth(username: str, password: str) -> str:

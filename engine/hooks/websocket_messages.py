@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from engine.hooks.call_hooks import HookKind
 from engine.hooks.reply import HookReply, MalformedReply, check_depth
-from engine.hooks.request import encode
+from engine.json_text import encode_json
 
 __all__ = ["ANSWERED", "Ack", "Command", "encode_message", "name_of", "parse_message"]
 
@@ -68,7 +68,7 @@ def encode_message(
     if b3:
         message["b3"] = b3
     message["data"] = data
-    return encode(message).decode()
+    return encode_json(message).decode()
 
 
 def name_of(url: str) -> str:

@@ -12,6 +12,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from engine.json_text import encode_json
+
 __all__ = [
     "ClearMarks",
     "Disconnect",
@@ -106,4 +108,4 @@ def mark_text(name: str, event: Literal["playout", "cleared"]) -> str:
 
 
 def _text(message: Mapping[str, object]) -> str:
-    return msgspec.json.encode(message).decode()
+    return encode_json(message).decode()

@@ -8,6 +8,7 @@ from typing import cast
 import msgspec
 from sqlalchemy import RowMapping, Table
 
+from engine.json_text import encode_json
 from engine.store.rows import AlertRow, CallRow, Delivery, DeliveryState, LegRow
 
 __all__ = [
@@ -25,7 +26,6 @@ __all__ = [
 Row = CallRow | LegRow | AlertRow | Delivery
 Columns = dict[str, object]
 
-_ENCODER = msgspec.json.Encoder()
 _STRUCTURED = frozenset({"statuses", "rtp", "customer_data"})
 
 
@@ -37,22 +37,7 @@ def storable(value: str) -> str:
 
 
 def _json(value: object) -> str | None:
-    if value is None:
-        return None
-    try:
-        return _ENCODER.encode(value).decode()
-    except UnicodeEncodeError:
-        return _ENCODER.encode(_storable_deep(msgspec.to_builtins(value))).decode()
-
-
-def _storable_deep(value: object) -> object:
-    if isinstance(value, str):
-        return storable(value)
-    if isinstance(value, dict):
-        return {storable(key): _storable_deep(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_storable_deep(inner) for inner in value]
-    return value
+    return None if value is None else encode_json(value).decode()
 
 
 def values_of(row: Row, names: Sequence[str], node: str, run: str) -> tuple[object, ...]:

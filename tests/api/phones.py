@@ -22,8 +22,8 @@ _SDP = (
 
 
 class Phones:
-    """`answers` picks up and stays, `brief` picks up and hangs up at once, `busy` refuses, anybody else rings
-    until told otherwise."""
+    """`answers` picks up and stays, `brief` picks up and hangs up at once, `busy` refuses, `garbled` too, in
+    words that are not UTF-8, anybody else rings until told otherwise."""
 
     def __init__(self) -> None:
         self.endpoint = SipEndpoint(
@@ -62,6 +62,8 @@ class Phones:
         match user:
             case "busy":
                 call.reject(now, 486, "Busy Here")
+            case "garbled":  # in Latin-1, as phones do that were never told of UTF-8
+                call.reject(now, 486, b"Anschlu\xdf besetzt".decode("utf-8", "surrogateescape"))
             case "answers":
                 call.ring(now)
                 call.answer(Body("application/sdp", _SDP), now)

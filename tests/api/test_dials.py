@@ -61,6 +61,24 @@ async def test_a_dial_is_started_listed_looked_at_and_hung_up() -> None:
         assert not far.live
 
 
+async def test_words_of_a_callee_that_are_not_utf8_can_be_read_everywhere(tmp_path: Path) -> None:
+    words = "Anschlu\ufffd besetzt"
+    async with phones() as far, Store(f"sqlite:///{tmp_path}/calls.sqlite") as store:
+        async with api(services(archive=StoreArchive(store))) as http:
+            body = {"targets": [far.uri("garbled")]}
+            waited = await http("POST", "/v1/dials?wait=true", body)
+            assert waited.status == 200
+            assert words in waited.body.decode()
+            begun = await http("POST", "/v1/dials", {"targets": [far.uri("garbled")]})
+            events = await http("GET", f"/v1/dials/{begun.json['id']}/events")
+            assert (events.status, words in events.body.decode()) == (200, True)
+            assert words in (await http("GET", f"/v1/dials/{begun.json['id']}")).body.decode()
+        kept = await store.call(begun.json["id"])
+        assert kept is not None
+        async with api(services(archive=StoreArchive(store))) as later:
+            assert words in (await later("GET", f"/v1/dials/{begun.json['id']}")).body.decode()
+
+
 async def test_201_is_sent_when_the_invite_has_been_created_and_not_before() -> None:
     async with phones() as far, api() as http:
         sent: list[bytes] = []

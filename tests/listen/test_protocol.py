@@ -51,6 +51,12 @@ def test_wh31_the_hello_says_the_call_the_format_and_the_users_metadata() -> Non
     }
 
 
+def test_wh31_a_caller_whose_name_is_not_utf8_is_said_all_the_same() -> None:
+    name = b"M\xfcller".decode("utf-8", "surrogateescape")
+    talk = Conversation(properties={"callSid": "1", "callerName": name})
+    assert json.loads(talk.protocol.hello())["callerName"] == "M\ufffdller"
+
+
 def test_wh33_a_digit_is_a_text_frame() -> None:
     talk = Conversation()
     talk.protocol.send_digit("#", 160)

@@ -24,6 +24,7 @@ from engine.dial.events import Connected, DetectorFired, DtmfReceived
 from engine.dial.request import DialRequest
 from engine.dial.result import DialResult
 from engine.ids import CallSid
+from engine.json_text import encode_json
 from engine.talk import Talk
 from media.audio import Pcm
 
@@ -196,9 +197,7 @@ class DialEntry:
     def keep_in(self, archive: DialArchive) -> None:
         """Only when it has ended."""
         assert self._result is not None
-        archive.keep(
-            self.account_sid, self.id, msgspec.json.encode(self.view()), self._result, self._caller_id
-        )
+        archive.keep(self.account_sid, self.id, encode_json(self.view()), self._result, self._caller_id)
 
     def view(self) -> DialView:
         """The dial as it is now."""

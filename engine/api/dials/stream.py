@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-import msgspec
 from litestar.types import Receive, Scope, Send
 
 from engine.api.dials.book import DialEntry, DialEvent
 from engine.api.services import ApiLimits
 from engine.api.visitors import Place
+from engine.json_text import encode_json
 
 __all__ = ["EventStream", "disconnected"]
 
@@ -24,7 +24,6 @@ _HEADERS = [
     (b"x-accel-buffering", b"no"),  # proxies that buffer would keep the events to themselves
 ]
 _PING = b": still here\n\n"
-_json = msgspec.json.Encoder()
 
 
 class EventStream:
@@ -96,6 +95,6 @@ async def disconnected(receive: Receive) -> None:
 
 def _encode(events: Sequence[DialEvent]) -> bytes:
     return b"".join(
-        b"id: %d\nevent: %s\ndata: %s\n\n" % (each.number, each.name.encode(), _json.encode(each.data))
+        b"id: %d\nevent: %s\ndata: %s\n\n" % (each.number, each.name.encode(), encode_json(each.data))
         for each in events
     )
