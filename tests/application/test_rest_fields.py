@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from engine.application.orders import CallOrder, CallUpdate, Dtmf, WrongCallState
+from engine.application.orders import CallOrder, CallUpdate, Dtmf, SipReply, SipRequest, WrongCallState
 from engine.config import AccountConfig
 from engine.dial.request import Target
 from engine.hooks import Hook
@@ -56,7 +56,7 @@ async def test_the_recogniser_of_the_order_listens_and_its_voice_is_the_default(
     async with on_stage(recognisers=recognisers) as stage:
         stage.app.on("/call", [{"verb": "transcribe", "transcriptionHook": "/words"}])
         speech = {
-            "speech_synthesis_vendor": "default",
+            "speech_synthesis_vendor": "choir",
             "speech_synthesis_language": "de-DE",
             "speech_synthesis_voice": "anna",
             "speech_recognizer_vendor": "wanted",
@@ -68,7 +68,11 @@ async def test_the_recogniser_of_the_order_listens_and_its_voice_is_the_default(
         assert session.options.language == "de-AT"
         assert usual.sessions == []
         synthesizer = stage.app.payloads("/call")[0]["defaults"]["synthesizer"]
-        assert (synthesizer["language"], synthesizer["voice"]) == ("de-DE", "anna")
+        assert (synthesizer["vendor"], synthesizer["language"], synthesizer["voice"]) == (
+            "choir",
+            "de-DE",
+            "anna",
+        )
         stage.hang_up(stage.callees[0], leg)
         await stage.quiet()
 
@@ -102,6 +106,24 @@ async def test_digits_reach_the_party_with_their_duration() -> None:
         infos = [await stage.caller.until(InfoReceived, count=number) for number in (1, 2, 3)]
         assert [dtmf_of(info.body) for info in infos] == [("1", 120), ("#", 120), ("A", 120)]
         assert all(later.at > earlier.at for earlier, later in itertools.pairwise(infos))
+        stage.hang_up(stage.caller, call)
+        await stage.callees[0].until(Ended)
+        await stage.quiet()
+
+
+async def test_a_request_of_the_application_is_sent_as_it_was_given() -> None:
+    async with on_stage() as stage:
+        stage.app.on("/call", [stage.dial()])
+        call = stage.call()
+        await stage.answers()
+        parent = await _parent(stage)
+        request = SipRequest("INFO", "text/plain", "how are you", {"X-From": "boss"})
+        reply = await stage.calls.update(ACCOUNT, parent, CallUpdate(sip_request=request))
+        assert reply == SipReply(200, "OK")
+        info = await stage.caller.until(InfoReceived)
+        assert info.body is not None
+        assert (info.body.content_type, info.body.data) == ("text/plain", b"how are you")
+        assert info.request.headers.get("X-From") == "boss"
         stage.hang_up(stage.caller, call)
         await stage.callees[0].until(Ended)
         await stage.quiet()
