@@ -67,7 +67,7 @@ async def test_a_later_version_replaces_the_earlier_and_odd_text_is_stored(url: 
         await store.settled()
         row = await store.call(CALL)
         assert row is not None
-        assert (row.from_, row.customer_data) == ("J\ufffdrgen\ufffd", {"a": "J\ufffdrgen\ufffd"})
+        assert (row.from_, row.customer_data) == ("J\ufffdrgen\ufffd", {"a": "J\ufffdrgen\0"})
 
 
 async def test_a_refused_row_does_not_stop_the_others(url: str) -> None:
