@@ -179,12 +179,14 @@ class Call:
         adopt = self._adopt
         if dialling.dial is None or adopt is None:
             return False
+        hook, base = application.call_hook, self.session.base
         full = msgspec.structs.replace(
             application,
+            call_hook=hook.against(base) if hook is not None else None,
             sid=self.application.sid,
             account_sid=self.application.account_sid,
             call_status_hook=application.call_status_hook or self.journal.status_hook,
-            base=application.base or self.session.base,
+            base=application.base or base,
             defaults=self.session.defaults,
             realm=self.application.realm,
         )

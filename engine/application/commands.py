@@ -1,7 +1,7 @@
 """Commands of an application over its WebSocket (webhooks.md section 7): live control by another door.
 
-A command is turned into the `CallUpdate` that a PUT would have been; only `redirect` brings its document with
-it. One that cannot be understood or done is an alert: nobody waits for an answer.
+A command is turned into the `CallUpdate` that a PUT would have been; only `redirect` may bring its document
+with it, in place of a hook. One that cannot be understood or done is an alert: nobody waits for an answer.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import msgspec
 
 from engine.application.document import PlayVerb, SayVerb, Verb, parse_document
 from engine.application.orders import CallUpdate, Dtmf, SipRequest, Streaming
-from engine.application.schema.fields import Decibels, decode_field
+from engine.application.schema.fields import Decibels, HookField, NestedFault, decode_field
+from engine.hooks.hook import Hook
 
-__all__ = ["update_of"]
+__all__ = ["brings_document", "update_of"]
 
 _ASIDE: frozenset[type[Verb]] = frozenset((SayVerb, PlayVerb))
 
@@ -23,12 +24,17 @@ _ASIDE: frozenset[type[Verb]] = frozenset((SayVerb, PlayVerb))
 def update_of(name: str, data: object) -> CallUpdate:
     """What a PUT with the same meaning asks for. ValueError or DocumentError says what is wrong.
 
-    `redirect` is none of these: its document comes with it.
+    Not for a `redirect` that brings its document.
     """
     change = _MAKERS.get(name)
     if change is None:
         raise ValueError(f"unknown command {name!r}")
     return change(data)
+
+
+def brings_document(name: str, data: object) -> bool:
+    """A `redirect` whose data are the verbs themselves, not the hooks to ask for them."""
+    return name == "redirect" and not any(_has(data, hook) for hook in _HOOKS)
 
 
 def _field(data: object, *names: str) -> Any:
@@ -66,6 +72,24 @@ def _transcribe(data: object) -> CallUpdate:
 
 def _streaming(value: object) -> Streaming:
     return Streaming(_one_of(value, *(each.value for each in Streaming)))
+
+
+def _redirect(data: object) -> CallUpdate:
+    if not isinstance(data, Mapping) or "call_hook" not in data:
+        raise ValueError("has no 'call_hook'")
+    call, child, status = (_hook(data, name) for name in _HOOKS)
+    return CallUpdate(call_hook=call, child_call_hook=child, call_status_hook=status)
+
+
+def _hook(data: Mapping[str, object], name: str) -> Hook | None:
+    if name not in data:
+        return None
+    try:
+        return cast(Hook, decode_field(HookField, data[name]))
+    except NestedFault as refused:
+        raise ValueError(f"{name}: {refused.fault}") from None
+    except ValueError as refused:
+        raise ValueError(f"{name}: {refused}") from None
 
 
 def _whisper(data: object) -> CallUpdate:
@@ -120,6 +144,8 @@ def _has(data: object, name: str) -> bool:
     return isinstance(data, Mapping) and name in data
 
 
+_HOOKS = ("call_hook", "child_call_hook", "call_status_hook")
+
 _MAKERS = {
     "boostAudioSignal": _boost,
     "call:status": _call_status,
@@ -129,6 +155,7 @@ _MAKERS = {
     "media:path": _media_path,
     "mute:status": _mute,
     "record": _record,
+    "redirect": _redirect,
     "sip:request": _sip_request,
     "tag": _tag,
     "transcribe:status": _transcribe,

@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from engine.application.applications import Application
 from engine.application.call import Call
-from engine.application.commands import update_of
+from engine.application.commands import brings_document, update_of
 from engine.application.dialling import Dialling
-from engine.application.document import Verb, parse_document
+from engine.application.document import RedirectVerb, Verb, parse_document
 from engine.application.dub import parse_dub
 from engine.application.orders import CallUpdate, NoSuchCall, SipReply, SipRequest, WrongCallState
 from engine.application.outbound import OutboundCall
@@ -129,11 +129,17 @@ class Control:
             log.info("command for a call that is not there", command=command.name, call=command.call_sid)
             return
         try:
-            if command.name == "redirect" and not isinstance(subject, _Child):
-                document = parse_document(command.data)
+            if brings_document(command.name, command.data) and not isinstance(subject, _Child):
+                document: Sequence[Verb] = parse_document(command.data)
                 call.session.take_over(document, is_queued=command.is_queued)
+                return
+            change = update_of(command.name, command.data)
+            hook = change.call_hook
+            if command.is_queued and hook is not None and change.child_call_hook is None and subject is call:
+                # Later, as the verb of the same name.
+                document = (RedirectVerb(action_hook=hook, status_hook=change.call_status_hook),)
+                call.session.take_over(document, is_queued=True)
             else:
-                change = update_of(command.name, command.data)
                 await self.update(command.account_sid, CallSid(command.call_sid), change)
         except (msgspec.MsgspecError, ValueError, EngineError) as error:
             call.session.alert("command-failed", f"{command.name}: {error}")
@@ -204,7 +210,7 @@ class Control:
         if change.child_call_hook is not None and (dialling is None or dialling.conversation is None):
             raise WrongCallState(_INCOMPATIBLE)
         if change.call_status_hook is not None:
-            subject.use_status_hook(change.call_status_hook)
+            subject.use_status_hook(subject.session.absolute(change.call_status_hook))
         # First: the document of the parent may end with its dial, and that must not be the end of the call.
         if change.call_hook is not None:
             subject.redirect(change.call_hook)

@@ -12,8 +12,9 @@ from engine.application.control import Control
 from engine.application.document import parse_document
 from engine.application.orders import CallUpdate, Dtmf, SipRequest, Streaming
 from engine.errors import EngineError
+from engine.hooks import Hook
 from engine.hooks.websocket_messages import Command
-from tests.application.rehearsal import SID, Rehearsal, rehearsal
+from tests.application.rehearsal import SID, URL, Rehearsal, rehearsal
 from tests.support.virtual_time import in_virtual_time, settle
 
 SAY = {"verb": "say", "text": "hello"}
@@ -39,6 +40,12 @@ PAUSE = {"verb": "pause", "length": 10}
         ("record", {"action": "startCallRecording"}, CallUpdate(record={"action": "startCallRecording"})),
         ("dub", {"action": "addTrack"}, CallUpdate(dub={"action": "addTrack"})),
         ("boostAudioSignal", "10 dB", CallUpdate(boost_audio_signal_db=10.0)),
+        ("redirect", {"call_hook": "/next"}, CallUpdate(call_hook=Hook("/next"))),
+        (
+            "redirect",
+            {"call_hook": {"url": "/next", "method": "GET"}, "child_call_hook": "/child"},
+            CallUpdate(call_hook=Hook("/next", "GET"), child_call_hook=Hook("/child")),
+        ),
         ("media:path", {"media_path": "no-media"}, CallUpdate(media_path="no-media")),
     ],
 )
@@ -57,6 +64,10 @@ def test_a_command_is_the_put_it_stands_for(name: str, data: object, change: Cal
         ("whisper", None),
         ("dtmf", {"digit": "x"}),
         ("dtmf", {"digit": "1", "duration": -1}),
+        ("redirect", {"child_call_hook": "/child"}),
+        ("redirect", {"call_hook": ""}),
+        ("redirect", {"call_hook": {"uri": "/next"}}),
+        ("redirect", [PAUSE]),
         ("sip:request", {}),
         ("tag", "x"),
         ("boostAudioSignal", "loud"),
@@ -86,6 +97,31 @@ async def test_redirect_brings_its_document_in_place_of_the_running_one_or_behin
         assert len(stage.told("/queued")) == 1
         await _obey(stage, "redirect", [{"verb": "sip:decline", "status": 486}])
         assert stage.party.goodbyes == [486]
+
+
+@in_virtual_time
+async def test_redirect_names_a_hook_that_is_asked_at_once_or_when_the_document_has_ended() -> None:
+    async with rehearsal([PAUSE]) as stage:
+        await _obey(stage, "redirect", {"call_hook": "/later", "call_status_hook": "/told"}, is_queued=True)
+        assert stage.open == []
+        await asyncio.sleep(11)
+        stage.asked("/later").answer([PAUSE])
+        await settle()
+        assert stage.call.journal.status_hook == Hook(f"{URL}/told")
+        await _obey(stage, "redirect", {"call_hook": {"url": "/next"}})
+        stage.asked("/next").answer([{"verb": "sip:decline", "status": 486}])
+        await settle()
+        assert stage.party.goodbyes == [486]
+        assert stage.alerts.rows == []
+
+
+@in_virtual_time
+async def test_a_hook_that_cannot_be_used_is_an_alert_that_names_it() -> None:
+    async with rehearsal([PAUSE]) as stage:
+        await _obey(stage, "redirect", {"call_hook": {"uri": "/next"}})
+        [alert] = stage.alerts.rows
+        assert (alert.kind, "call_hook" in alert.text, "uri" in alert.text) == ("command-failed", True, True)
+        stage.party.goes()
 
 
 @in_virtual_time

@@ -103,9 +103,6 @@ async def test_section_7_commands_of_the_library_change_a_running_call(
     assert alerts == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the command `redirect` takes a document only, the library sends a hook"
-)
 async def test_section_7_the_library_redirects_a_running_call_to_a_hook(
     sipp: SippBench, tmp_path: Path
 ) -> None:
