@@ -23,6 +23,7 @@ __all__ = [
     "HookReply",
     "MalformedReply",
     "check_depth",
+    "is_too_deep",
     "parse_reply",
 ]
 
@@ -108,14 +109,16 @@ _KINDS: dict[type, str] = {str: "string", int: "number", float: "number", bool: 
 
 def check_depth(document: object, brackets: int, status: int) -> None:
     """MalformedReply: too deep. `brackets`: how many open in its text; few of them need not be walked."""
-    if brackets > MAX_DEPTH and _is_deeper(document, MAX_DEPTH):
+    if brackets > MAX_DEPTH and is_too_deep(document):
         raise MalformedReply("the document is nested too deeply", status)
 
 
-def _is_deeper(document: object, depth: int) -> bool:
-    level: list[object] = [document]
-    while level and depth:
-        depth -= 1
+def is_too_deep(document: object) -> bool:
+    """More than MAX_DEPTH; level by level, so that a text made to be deep costs no stack."""
+    level: list[object] = [document] if isinstance(document, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return False
         level = [
             child for container in level for child in _children(container) if isinstance(child, dict | list)
         ]

@@ -46,6 +46,17 @@ def _body(app: WebApplication, far: Phones, user: str, **changes: Any) -> dict[s
     return {"from": "+15550100", "to": {"type": "sip", "sipUri": far.uri(user)}, **hooks, **changes}
 
 
+@pytest.mark.parametrize("depth", [70, 900])
+async def test_section9_5_a_body_that_is_nested_too_deeply_is_refused(depth: int) -> None:
+    async with _lab() as (app, far, rest):
+        tag: dict[str, Any] = {}
+        for _ in range(depth):
+            tag = {"a": tag}
+        refused = await rest("POST", CALLS, _body(app, far, "answers", tag=tag))
+        assert (refused.status, refused.json) == (400, {"msg": "the body is nested too deeply"})
+        assert far.invited == {}
+
+
 async def test_a_created_call_is_answered_runs_its_document_and_is_told_step_by_step() -> None:
     async with _lab() as (app, far, rest):
         app.on("/call", [{"verb": "pause", "length": 0.2}, {"verb": "hangup"}])
