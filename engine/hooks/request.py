@@ -15,10 +15,11 @@ from msgspec import Struct
 from yarl import URL
 
 from engine.hooks.hook import Hook
+from engine.hooks.javascript import encode_for_javascript
 from engine.hooks.payloads import POST_ONLY
 from engine.hooks.reply import HookFailed, HookFailure
 from engine.hooks.retries import RetryPolicy
-from engine.json_text import encode_json, readable
+from engine.json_text import readable
 
 __all__ = ["Destination", "HookRequest", "basic_auth", "destination_of", "prepare"]
 
@@ -52,7 +53,7 @@ def prepare(hook: Hook, payload: Mapping[str, object], base: Hook | str = "") ->
     if hook.method == "GET":
         url, body = _with_query(hook.url, payload), b""
     else:
-        url, body = hook.url, encode_json(payload)
+        url, body = hook.url, encode_for_javascript(payload)
     destination_of(hook.url)
     return HookRequest(
         url, hook.method, hook.username, hook.password, body, trace_id if isinstance(trace_id, str) else ""
@@ -73,7 +74,7 @@ def _with_query(url: str, payload: Mapping[str, object]) -> str:
 def _text(value: object) -> str:
     if isinstance(value, str):
         return cast("str", readable(value))
-    return encode_json(value).decode()
+    return encode_for_javascript(value).decode()
 
 
 def basic_auth(username: str, password: str) -> str:

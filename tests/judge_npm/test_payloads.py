@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from engine.application.gathering import Gathered, GatherReason, told_speech
+from engine.hooks.javascript import encode_for_javascript
 from engine.softphone import CallState, Wav
 from engine.speech import Alternative, RecognitionResult
 from tests.judge_npm.node import Judge, judge
@@ -221,9 +224,19 @@ async def test_of_calls_that_fail_or_are_given_up(sipp: SippBench, family: Judge
         await assert_sound(app, family, "/call", "/dial", "/status")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="whole numbers that are floats are sent as 1.0, which JavaScript writes as 1"
-)
+async def test_wh07_every_number_and_every_letter_is_written_as_javascript_writes_it(family: Judge) -> None:
+    chance = random.Random(7)
+    numbers = [number for (number,) in struct.iter_unpack("d", chance.randbytes(8 * 2000))]
+    numbers += [chance.uniform(-1, 1) * 10 ** chance.randint(-9, 23) for _ in range(2000)]
+    numbers += [0.0, -0.0, 1e-7, 1e-6, 1e15, 1e16, 123456789012345680000.0, 1e21, 5e-324]
+    text = encode_for_javascript({"numbers": numbers}).decode()
+    assert await family.restated(text) == text
+    letters = "".join(map(chr, range(0x300))) + "\u2028\u2029\ufeff\uffff\U0001f600"
+    for payload in ({"letters": letters}, {"letters": letters + "\udc80", "one": 1.0}):
+        text = encode_for_javascript(payload).decode()
+        assert await family.restated(text) == text
+
+
 async def test_wh07_numbers_an_application_gave_come_back_as_javascript_writes_them(
     sipp: SippBench, family: Judge
 ) -> None:
