@@ -22,7 +22,7 @@ _SMALLEST, _LARGEST = 1e-6, 1e21
 
 
 def encode_for_javascript(payload: object) -> bytes:
-    """UTF-8. Dicts, lists and plain values. 3 µs more than plain JSON, for looking at a usual hook's values."""
+    """UTF-8. Dicts, lists and plain values. A usual hook costs 3 µs more than plain JSON."""
     if _is_written_otherwise((payload,)):
         return encode_json(_rewritten(readable(msgspec.to_builtins(payload))))
     return encode_json(payload)

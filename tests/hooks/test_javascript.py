@@ -43,7 +43,7 @@ def test_wh07_a_number_is_written_as_javascript_writes_it(number: float, text: s
 def test_wh07_bodies_and_queries_are_written_so_also_beside_words_that_are_no_utf8() -> None:
     payload: dict[str, object] = {
         "customerData": {"order": 7.0},
-        "caller_name": "J\udcfcrgen",
+        "caller_name": "J\udcfcrg",
         "duration": 3.0,
     }
     body = prepare(Hook("https://app.example.com/call"), payload).body
