@@ -22,6 +22,9 @@ _MOST_MESSAGE = 16 * 1024 * 1024
 """A minute of audio at 48 kHz in base64 is half of it."""
 _SEND_BUFFER = 64 * 1024
 """In the kernel: without a limit it would hold minutes of audio that a slow server gets late."""
+_MOST_UNREAD_MS = 45_000
+"""A server that reads nothing for so long is gone. A socket that is closed waits for it no longer either: the
+kernel keeps it until what was sent has been read."""
 _TRY_AGAIN = frozenset({408, 425, 429})
 
 
@@ -70,6 +73,7 @@ async def connect(session: aiohttp.ClientSession, options: ListenOptions) -> Soc
     raw = ws.get_extra_info("socket")
     if raw is not None:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _MOST_UNREAD_MS)
     return ws
 
 

@@ -7,6 +7,7 @@ meanwhile is kept for five seconds. What is lost, and the end of all trying, are
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -37,6 +38,8 @@ _log = structlog.get_logger(__name__)
 
 _CONNECT_S = 10.0
 _HEARTBEAT_S = 30.0
+_MOST_UNREAD_MS = 45_000
+"""Who reads nothing for so long is gone; a socket that is closed waits for him no longer either."""
 _LAST_WORDS_S = 10.0
 """From `stop` until the recogniser has closed the socket."""
 _MOST_WAITING_S = 5.0
@@ -83,12 +86,16 @@ class WebSocketRecogniser:
     async def _connect(self) -> _Socket:
         assert self._http is not None
         async with asyncio.timeout(_CONNECT_S):
-            return await self._http.ws_connect(
+            ws = await self._http.ws_connect(
                 self._url,
                 headers={"Authorization": f"Bearer {self._token}"} if self._token else {},
                 heartbeat=_HEARTBEAT_S,
                 timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
             )
+        raw = ws.get_extra_info("socket")
+        if raw is not None:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _MOST_UNREAD_MS)
+        return ws
 
 
 class _Session:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import shutil
+import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ import pytest
 import pytest_asyncio
 
 from engine.listen import Back, Flow, ListenClient, ListenEnd, ListenOptions, ListenStream, Mix, Retry
+from engine.listen.connection import connect
 from media import MediaConfig, MediaPlane
 from media.audio import level_dbov, to_bytes
 from media.negotiate import AudioCapabilities
@@ -512,6 +514,17 @@ async def test_a_slow_server_loses_the_oldest_audio_and_is_reported(
             await server.heard(at + 30)
             newest = server.pcm(channels=2)[-64000 // 4 :]
             assert usual_amplitude(newest[:, 0], 600, 64000) > 7000
+
+
+async def test_a_closed_stream_does_not_keep_the_socket_of_a_server_that_never_reads(
+    client: ListenClient,
+) -> None:
+    """The kernel gives up what the server does not take: without a limit it would ask it for ever."""
+    async with listen_server() as server:
+        ws = await connect(client.session, ListenOptions(url=server.url))
+        raw = ws.get_extra_info("socket")
+        assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 45_000
+        await ws.close()
 
 
 async def test_nonsense_from_the_server_is_reported_a_few_times_and_costs_nothing_else(
