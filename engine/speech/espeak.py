@@ -140,14 +140,17 @@ class EspeakSynthesiser:
             raise SynthesisFailed(self._problem)
         if self._process is not None and self._process.returncode is None:
             return self._process
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "engine.speech.espeak_worker",
-            str(os.getpid()),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "engine.speech.espeak_worker",
+                str(os.getpid()),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+            )
+        except OSError as error:  # no descriptors, no memory, no room for a process
+            raise WorkerDied(f"it cannot be started: {error.strerror}") from error
         try:
             ready = await self._answer(self._process, b"", Ready, _START_S)
         except BaseException:

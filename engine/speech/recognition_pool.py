@@ -25,6 +25,7 @@ _log = structlog.get_logger(__name__)
 
 _MOST_WAITING_S = 60.0
 """Of audio, per worker: ten to twenty seconds of thinking."""
+_MOST_THINKING_S = 60.0
 _START_S = 30.0
 _MOST_STARTS = 3
 """In a row, without an answer between them."""
@@ -54,6 +55,7 @@ class WorkerPool:
         "_closed",
         "_last_id",
         "_most",
+        "_most_thinking_s",
         "_most_waiting_s",
         "_pids",
         "_runners",
@@ -64,10 +66,18 @@ class WorkerPool:
         "heard_s",
     )
 
-    def __init__(self, workers: int = 1, *, most_waiting_s: float = _MOST_WAITING_S) -> None:
-        """most_waiting_s: seconds of audio that may wait for each worker."""
+    def __init__(
+        self,
+        workers: int = 1,
+        *,
+        most_waiting_s: float = _MOST_WAITING_S,
+        most_thinking_s: float = _MOST_THINKING_S,
+    ) -> None:
+        """most_waiting_s: seconds of audio that may wait for each worker. most_thinking_s: about one
+        utterance; a worker that takes longer is replaced."""
         self._most = max(1, workers)
         self._most_waiting_s = most_waiting_s * self._most
+        self._most_thinking_s = most_thinking_s
         self._runners: set[asyncio.Task[None]] = set()
         self._waiting: deque[_Job] = deque()
         self._wake = asyncio.Condition()
@@ -154,20 +164,27 @@ class WorkerPool:
             if await self._serve():
                 starts = 0
         _log.error("recognition worker cannot be started")
-        if len(self._runners) == 1:
+        runner = asyncio.current_task()
+        assert runner is not None
+        self._runners.discard(runner)  # before anybody hears of it, and asks again
+        if not self._runners:
             while self._waiting:
                 _fail(self._waiting.popleft(), "the recogniser cannot be started")
 
     async def _serve(self) -> bool:
         """One process, until it dies; whether it ever answered."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "engine.speech.recognition_worker",
-            str(os.getpid()),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "engine.speech.recognition_worker",
+                str(os.getpid()),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+            )
+        except OSError as error:  # no descriptors, no memory, no room for a process
+            _log.warning("recognition worker cannot be started", error=str(error))
+            return False
         assert process.stdin is not None
         assert process.stdout is not None
         self._pids.add(process.pid)
@@ -179,9 +196,10 @@ class WorkerPool:
             while True:
                 job = await self._next_job()
                 self._thinking += 1
-                process.stdin.write(write_frame(job.utterance))
-                await process.stdin.drain()
-                understood = await _read(process.stdout)
+                async with asyncio.timeout(self._most_thinking_s):
+                    process.stdin.write(write_frame(job.utterance))
+                    await process.stdin.drain()
+                    understood = await _read(process.stdout)
                 answered = True
                 self.cpu_s += understood.cpu_s
                 self.heard_s += job.seconds

@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from engine.speech import EspeakSynthesiser, Speech, SynthesisFailed, Utterance
 from media.audio import level_dbov
+from tests.speech.machine import no_descriptors
 
 
 @pytest_asyncio.fixture
@@ -129,6 +130,14 @@ async def test_a_process_that_is_killed_is_replaced(espeak: EspeakSynthesiser) -
         await saying
     assert loud_s(await espeak.say(Utterance("Hello"))) > 0.2
     assert espeak.pid != pid
+
+
+async def test_on_a_machine_without_room_for_a_process_the_text_fails_and_the_next_does_not(
+    espeak: EspeakSynthesiser,
+) -> None:
+    with no_descriptors(), pytest.raises(SynthesisFailed, match="cannot be started"):
+        await espeak.say(Utterance("one"))
+    assert len((await espeak.say(Utterance("two"))).pcm)
 
 
 async def test_who_is_cancelled_leaves_the_next_the_right_answer_and_the_process_alone(

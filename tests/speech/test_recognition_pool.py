@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from engine.speech.recognition_pool import NotUnderstood, WorkerPool
+from tests.speech.machine import no_descriptors
 from tests.speech.voice import spoken
 
 _SECOND = np.zeros(16000, np.int16)
@@ -63,6 +65,28 @@ async def test_two_workers_think_at_the_same_time() -> None:
     assert len(pool.pids) == 2
     await pool.close()
     assert pool.pids == []
+
+
+async def test_a_worker_that_thinks_for_ever_is_replaced() -> None:
+    pool = WorkerPool(most_thinking_s=3.0)
+    async with asyncio.timeout(60):
+        await pool.understand(_SECOND)
+        [stuck] = pool.pids
+        os.kill(stuck, signal.SIGSTOP)
+        with pytest.raises(NotUnderstood, match="broke down"):
+            await pool.understand(_SECOND)
+        await pool.understand(_SECOND)
+        assert stuck not in pool.pids
+    await pool.close()
+
+
+async def test_what_is_said_on_a_machine_without_room_for_a_worker_is_answered() -> None:
+    pool = WorkerPool()
+    async with asyncio.timeout(30):
+        with no_descriptors(), pytest.raises(NotUnderstood, match="cannot be started"):
+            await pool.understand(_SECOND)
+        await pool.understand(_SECOND)
+    await pool.close()
 
 
 async def test_a_closed_pool_refuses_and_fails_what_waits() -> None:
