@@ -6,15 +6,19 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engine import Engine
+from engine.softphone import Answer as Answers
+from engine.softphone import Wav
 from tests.lab.test_application_conversation import put
 from tests.lab.test_caller_hears import seconds_of
 from tests.media.signals import amplitude_at
 from tests.softphone.test_spectrum import write
+from tests.speech.voice import spoken
 from tests.support.application import WebApplication
-from tests.support.callee import RATE_HZ, tone
+from tests.support.callee import RATE_HZ, pause, tone
 from tests.support.phones import PhoneRack
 from tests.support.spectrum import stretch
 from tests.support.two_phones import ALICE_HZ, BOB_HZ, Bridged, bridged, hang_up
@@ -108,3 +112,25 @@ async def test_section_8_3_digits_are_keyed_to_the_party_that_is_named(rack: Pho
         assert await call.bob.until_keyed("7*2") == "7*2"
         assert call.alice.keyed == ""
         await hang_up(call)
+
+
+async def test_section_8_3_a_paused_transcription_hears_nothing_until_resumed(
+    rack: PhoneRack, tmp_path: Path
+) -> None:
+    """Bob says the same sentence again and again, the recogniser is the real one."""
+    sentence = tmp_path / "sentence.wav"
+    write(sentence, np.concatenate([spoken("one two three", RATE_HZ), pause(1.2)]), RATE_HZ)
+    says = Answers(sound=Wav(str(sentence), loop=True))
+    wish = {"transcriptionHook": "/words", "channel": 2}
+    async with WebApplication() as app:
+        app.on("/words")
+        async with bridged(app, rack, behaviour=says, options=REST, transcribe=wish) as call:
+            await app.request("/words")
+            assert await put(call.engine, call.alice_sid, {"transcribe_status": "pause"}) in DONE
+            await asyncio.sleep(2.5)  # what was said before may still be understood
+            before = len(app.asked("/words"))
+            await asyncio.sleep(4.0)
+            assert len(app.asked("/words")) == before
+            assert await put(call.engine, call.alice_sid, {"transcribe_status": "resume"}) in DONE
+            await app.request("/words", before + 1)
+            await hang_up(call)
