@@ -21,6 +21,8 @@ MOST_QUEUED = 10
 """Clips waiting behind the one that is played (WH-34)."""
 _MOST_CLIP_SAMPLES = 16 * 1024 * 1024
 """In all clips together, 32 MB: five minutes and a half at 48 kHz, half an hour at 8 kHz."""
+_MOST_WAITING = 1000
+"""Marks, and what is between them."""
 _MOST_STREAMED_S = 120.0
 """Of binary audio waiting to be played; a server may send a whole sentence at once."""
 _PATIENCE_READS = 8
@@ -147,12 +149,16 @@ class Playback:
             self._streamed_samples += len(pcm)
         return True
 
-    def mark(self, name: str) -> None:
-        """Told as played when everything before it is; at once if there is nothing before it."""
+    def mark(self, name: str) -> bool:
+        """Told as played when everything before it is; at once if there is nothing before it. False if too
+        much is waiting."""
         if self.is_empty:
             self._say(mark_text(name, "playout"))
+        elif len(self._queue) >= _MOST_WAITING:
+            return False
         else:
             self._queue.append(_Mark(name))
+        return True
 
     def clear_marks(self) -> None:
         """The marks that were not reached come back."""

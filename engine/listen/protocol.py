@@ -74,7 +74,8 @@ class ListenProtocol:
             case KillAudio():
                 self.playback.kill()
             case Mark(data=data):
-                self.playback.mark(data.name)
+                if not self.playback.mark(data.name):
+                    self._problem("more marks were sent than can wait for their audio; some are left out")
             case ClearMarks():
                 self.playback.clear_marks()
             case PlayAudio():

@@ -81,6 +81,17 @@ def test_wh34_the_eleventh_clip_that_would_wait_is_left_out_and_reported() -> No
     assert len(talk.problems) == 1
 
 
+def test_marks_that_wait_for_their_audio_are_bounded() -> None:
+    talk = Conversation()
+    talk.say(_play())
+    for n in range(2000):
+        assert talk.say({"type": "mark", "data": {"name": str(n)}})
+    assert len(talk.problems) == 1001
+    assert "marks" in talk.problems[0]
+    talk.say({"type": "clearMarks"})
+    assert len([each for each in talk.told if each["type"] == "mark"]) == 999
+
+
 def test_a_one_way_stream_plays_nothing() -> None:
     talk = Conversation(back=Back.NOTHING)
     talk.say(_play())
