@@ -24,6 +24,8 @@ RINGBACK_TONES = {"us": RINGBACK_US, "eu": RINGBACK_EU, "uk": RINGBACK_UK}
 """By the words of `media.ringback` in the configuration."""
 
 _RATE_HZ = 8000
+_SILENCE_S = 0.5
+"""For music that is on its way; then ringback. What comes in time is not preceded by a scrap of a tone."""
 
 LoadMusic: TypeAlias = Callable[[str, int], Awaitable[Source]]
 """A URL and the wanted sample rate → a source that loops. Raises PlayerError or SoundError."""
@@ -50,15 +52,25 @@ class _Playing:
 
 
 class _Music:
-    """A sound that is fetched and decoded first, then played in a loop."""
+    """A sound that is fetched and decoded first, then played in a loop; ringback while that takes long."""
 
-    __slots__ = ("_failed", "_playing", "_stream", "_task")
+    __slots__ = ("_failed", "_playing", "_ringback", "_stream", "_task", "_timer")
 
-    def __init__(self, stream: MediaStream, load: LoadMusic, url: str, failed: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        stream: MediaStream,
+        load: LoadMusic,
+        url: str,
+        failed: Callable[[str], None],
+        ringback: Callable[[], Source],
+    ) -> None:
+        loop = asyncio.get_running_loop()
         self._stream = stream
         self._failed = failed
+        self._ringback = ringback
         self._playing: _Playing | None = None
-        self._task = asyncio.get_running_loop().create_task(self._play(load, url), name="dial music")
+        self._task = loop.create_task(self._play(load, url), name="dial music")
+        self._timer = loop.call_later(_SILENCE_S, self._ring)
 
     async def _play(self, load: LoadMusic, url: str) -> None:
         media = self._stream.negotiated
@@ -70,10 +82,20 @@ class _Music:
             _log.exception("dial music failed")
             self._failed(type(error).__name__)
         else:
-            self._stream.play(source)
-            self._playing = _Playing(self._stream)
+            self._hear(source)
+        finally:
+            self._timer.cancel()
+
+    def _ring(self) -> None:
+        self._hear(self._ringback())
+
+    def _hear(self, source: Source) -> None:
+        """In place of what is heard now, with its next packet."""
+        self._stream.play(source)
+        self._playing = _Playing(self._stream)
 
     def close(self) -> None:
+        self._timer.cancel()
         self._task.cancel()
         if self._playing is not None:
             self._playing.close()
@@ -102,13 +124,16 @@ def music_from(library: SoundLibrary, trusted: Container[str] = ()) -> LoadMusic
 def caller_audio(ringback: Tone, music: LoadMusic = music_from_files) -> MediaAudio:
     """Bridge, ringback tone and music for the callers of this process. `music` finds what is to be looped."""
 
+    def tone() -> Source:
+        return ToneSource(ringback, _RATE_HZ)
+
     def play_ringback(end: LegMedia) -> Joint:
         stream = _stream(end)
-        stream.play(ToneSource(ringback, _RATE_HZ))
+        stream.play(tone())
         return _Playing(stream)
 
     def play_music(end: LegMedia, url: str, failed: Callable[[str], None]) -> Joint:
-        return _Music(_stream(end), music, url, failed)
+        return _Music(_stream(end), music, url, failed, tone)
 
     return MediaAudio(
         bridge=lambda caller, callee: Bridge(_stream(caller), _stream(callee)),

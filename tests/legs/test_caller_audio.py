@@ -152,6 +152,40 @@ async def test_dv43_music_stops_within_one_packet_time(tmp_path: Path) -> None:
         assert dial.caller.media.statistics().packets_sent - sent <= 1
 
 
+async def test_dv43_while_music_is_on_its_way_the_caller_hears_ringback(tmp_path: Path) -> None:
+    async with _served(_wav(tmp_path / "m.wav").read_bytes()) as (server, library):
+        server.delay.clear()
+        async with _dial(music_from(library)) as dial:
+            dial.play(server.url)
+            await dial.caller.hears(_RINGBACK_HZ)
+            server.delay.set()
+            await dial.caller.hears(_HZ)
+            await asyncio.sleep(0.3)
+            assert dial.caller.level(_RINGBACK_HZ) < 100.0, "one sound at a time"
+            assert dial.failures.events == []
+
+
+async def test_dv43_ringback_in_place_of_music_stops_within_one_packet_time(tmp_path: Path) -> None:
+    async with _served(_wav(tmp_path / "m.wav").read_bytes()) as (server, library):
+        server.delay.clear()
+        async with _dial(music_from(library)) as dial:
+            dial.play(server.url)
+            await dial.caller.hears(_RINGBACK_HZ)
+            assert dial.joint is not None
+            dial.joint.close()
+            sent = dial.caller.media.statistics().packets_sent
+            server.delay.set()
+            await asyncio.sleep(0.1)
+            assert dial.caller.media.statistics().packets_sent - sent <= 1
+
+
+async def test_dv43_music_that_comes_at_once_is_not_preceded_by_a_tone(tmp_path: Path) -> None:
+    async with _dial(music_from_files) as dial:
+        dial.play(str(_wav(tmp_path / "m.wav")))
+        await dial.caller.hears(_HZ)
+        assert max(amplitude_at(pcm, _RINGBACK_HZ) for _, pcm in dial.caller.heard) < 300.0
+
+
 @pytest.mark.parametrize("status", [404, 500])
 async def test_dv43_what_cannot_be_fetched_is_ringback_and_told(status: int) -> None:
     async with _served(b"") as (server, library):
