@@ -61,6 +61,18 @@ async def test_a_dial_is_started_listed_looked_at_and_hung_up() -> None:
         assert not far.live
 
 
+async def test_who_is_refused_a_place_to_wait_in_has_rung_nobody() -> None:
+    async with phones() as far, api(services(limits=ApiLimits(max_streams=1))) as http:
+        body = {"targets": [far.uri("alice")]}
+        waiting = asyncio.create_task(http("POST", "/v1/dials?wait=true", body))
+        await until(lambda: bool(far.live))
+        refused = await http("POST", "/v1/dials?wait=true", {"targets": [far.uri("bob")]})
+        assert refused.status == 429
+        far.hang_up()
+        assert (await waiting).status == 200
+        assert far.invited == {"alice": 1}
+
+
 async def test_words_of_a_callee_that_are_not_utf8_can_be_read_everywhere(tmp_path: Path) -> None:
     words = "Anschlu\ufffd besetzt"
     async with phones() as far, Store(f"sqlite:///{tmp_path}/calls.sqlite") as store:

@@ -94,13 +94,14 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
         """201 when the INVITEs have been created. With `wait` the response is 200 and the result itself; if
         the server stops before that it is 503, with the dial's address in `Location`.
         """
-        entry = await starter.start(request.auth, data)
-        where = {"Location": f"/v1/dials/{entry.id}"}
         if not wait:
+            entry = await starter.start(request.auth, data)
             await entry.begun
-            return Answer(entry.view(), status_code=201, headers=where)
-        place = visitors.place(request.auth.sid)
+            return Answer(entry.view(), status_code=201, headers=_where(entry))
+        place = visitors.place(request.auth.sid)  # before anybody is rung: who is refused will ask again
         with place:
+            entry = await starter.start(request.auth, data)
+            where = _where(entry)
             gone = asyncio.create_task(disconnected(request.receive), name=f"client of {entry.id}")
             try:
                 while not (entry.has_ended or gone.done() or place.closing.done()):
@@ -214,6 +215,10 @@ def dial_routes(engine: DialEngine, services: ApiServices, book: DialBook, visit
         route_handlers=[start_dial, list_dials, get_dial, hang_up, follow, get_recording],
         tags=["Dials"],
     )
+
+
+def _where(entry: DialEntry) -> dict[str, str]:
+    return {"Location": f"/v1/dials/{entry.id}"}
 
 
 class _Starter:
