@@ -18,8 +18,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import aiohttp
-
 from engine.api.dials.archive import StoreArchive
 from engine.api.server import HttpServer, serve_http
 from engine.api.services import ApiServices, Check, Unhealthy
@@ -31,7 +29,7 @@ from engine.dial.outcome import StatusMap
 from engine.errors import ConfigError
 from engine.hooks import Alerts, HookClient, HookService
 from engine.listen import ListenClient
-from engine.sounds import SoundError, SoundLibrary, SoundLimits
+from engine.sounds import SoundError, SoundLibrary, SoundLimits, open_session
 from engine.speech.espeak import EspeakSynthesiser
 from engine.speech.recognition import Recogniser, Recognisers
 from engine.speech.recognition_websocket import WebSocketRecogniser
@@ -109,10 +107,7 @@ class ApplicationServer:
         except StoreError as error:
             raise ConfigError("store.url", str(error)) from error
         await exits.enter_async_context(self.hooks)
-        session = await exits.enter_async_context(
-            # All customers share it: what one host sets must not travel with another one's request.
-            aiohttp.ClientSession(headers={"User-Agent": _USER_AGENT}, cookie_jar=aiohttp.DummyCookieJar())
-        )
+        session = await exits.enter_async_context(open_session(_USER_AGENT))
         sounds = self._config.sounds
         self._sounds = SoundLibrary(
             session,

@@ -14,8 +14,10 @@ from msgspec import Struct
 
 from engine.sounds.errors import SoundError
 
-__all__ = ["Fetched", "Validators", "fetch", "freshness_s", "shown"]
+__all__ = ["Fetched", "Validators", "fetch", "freshness_s", "open_session", "shown"]
 
+_MOST_CONNECTIONS = 200
+_MOST_PER_HOST = 20
 _MOST_REDIRECTS = 5
 _CONNECT_S = 5.0
 _CHUNK_BYTES = 65536
@@ -39,6 +41,16 @@ class Fetched(Struct, frozen=True):
     validators: Validators
     fresh_s: float
     """For so long nobody has to be asked; negative: it is not to be kept."""
+
+
+def open_session(user_agent: str) -> aiohttp.ClientSession:
+    """For all customers: what one host sets does not travel with another one's request, and a host that does
+    not answer holds a few connections, not all of them. To be closed by its owner."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=_MOST_CONNECTIONS, limit_per_host=_MOST_PER_HOST),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": user_agent},
+    )
 
 
 def shown(url: str) -> str:

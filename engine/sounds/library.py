@@ -81,7 +81,7 @@ class _File:
 class SoundLibrary:
     """One per process.
 
-    async with aiohttp.ClientSession() as session:
+    async with open_session("example/1.0") as session:
         library = SoundLibrary(session, folder=Path("sounds"))
         sound = await library.get("https://app.example.com/welcome.mp3")
         stream.play(PcmPlayer(sound.pcm, sound.sample_rate_hz))

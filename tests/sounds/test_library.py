@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from engine.sounds import Sound, SoundError, SoundLibrary, SoundLimits
+from engine.sounds import Sound, SoundError, SoundLibrary, SoundLimits, open_session
 from tests.media.far_side import until
 from tests.sounds.server import mp3_bytes, serving, tone, wav_bytes
 from tests.support.spectrum import hear
@@ -35,6 +35,30 @@ async def new_library() -> AsyncIterator[Libraries]:
         for library in made:
             await library.close()
     assert {task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("fetch")} == set()
+
+
+async def test_a_host_that_does_not_answer_does_not_hold_up_the_sounds_of_others() -> None:
+    never, site = asyncio.Event(), Site(wav_bytes(tone(440, 0.2)))
+    held = 0
+
+    async def hang(_: web.Request) -> web.StreamResponse:
+        nonlocal held
+        held += 1
+        await never.wait()
+        return web.Response(status=404)
+
+    async with serving(slow_wav=hang) as silent, serving(well_wav=site.handle) as well:
+        async with open_session("test") as session:
+            library = SoundLibrary(session)
+            fetching = [asyncio.create_task(library.get(f"{silent}/slow.wav?{n}")) for n in range(250)]
+            await until(lambda: held == 20)
+            async with asyncio.timeout(5):
+                sound = await library.get(well + "/well.wav")
+            assert len(sound.pcm) == 1600
+            assert held == 20
+            await library.close()
+            await asyncio.gather(*fetching, return_exceptions=True)
+        never.set()
 
 
 class Site:
