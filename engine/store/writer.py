@@ -224,7 +224,8 @@ class Writer:
             written_at = time.monotonic()
             self._buffer.written(batch)
             if self.last_error:
-                log.info("store works again", queued=len(self._buffer))
+                # As loud as the failure: who saw that has to see its end.
+                log.warning("store works again", queued=len(self._buffer))
                 self.last_error, self.failing_since_utc = "", None
             if self._buffer.is_stopping and not len(self._buffer):
                 self._drop_connection()
