@@ -1,6 +1,6 @@
 """`Calls`: every call of this process under an application, by its sid: made, found, counted, stopped.
 
-Implements what the call-control API wants of calls (webhooks.md section 8).
+Implements what the call-control API wants of calls (hooks contract, section 8).
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """The legs of a dial as hooks and records see them: facts of each child, its call status notifications in
-order with a terminal one last (DV-31, webhooks.md 4.2), its row in the store."""
+order with a terminal one last (DV-31, hooks contract, 4.2), its row in the store."""
 
 from __future__ import annotations
 

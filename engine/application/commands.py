@@ -1,4 +1,4 @@
-"""Commands of an application over its WebSocket (webhooks.md section 7): live control by another door.
+"""Commands of an application over its WebSocket (hooks contract, section 7): live control by another door.
 
 A command is turned into the `CallUpdate` that a PUT would have been; only `redirect` may bring its document
 with it, in place of a hook. One that cannot be understood or done is an alert: nobody waits for an answer.

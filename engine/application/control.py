@@ -1,4 +1,4 @@
-"""Live control of calls (webhooks.md 8.3), in every state: ringing, talking, under a document, without one.
+"""Live control of calls (hooks contract, 8.3), in every state: ringing, talking, with a document or without.
 
 A sid names a call, or a child of one: the callee of a dial in progress.
 """

@@ -1,4 +1,4 @@
-"""Documents: JSON in, verbs out, or the path and the reason why not (dial-verb.md section 1).
+"""Documents: JSON in, verbs out, or the path and the reason why not (dial contract, section 1).
 
 The whole document is checked before anything of it is executed (DV-02). What passes here will not be refused
 later for its form: targets, URIs, headers, digits and durations have all been looked at.
@@ -60,7 +60,7 @@ __all__ = [
 ]
 
 MAX_BYTES = 1_000_000
-"""A document of this size or more is refused unread (webhooks.md section 9, case 5)."""
+"""A document of this size or more is refused unread (hooks contract, section 9, case 5)."""
 MAX_DEPTH = 32
 """Arrays and objects inside each other; a usual document has five."""
 

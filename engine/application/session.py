@@ -5,14 +5,14 @@ feeds it with digits and tells it when the leg is gone; it says in the end how t
 
 A document is replaced by a hook's answer or by live control. Each source of instructions takes a ticket when
 it is *asked*; what was asked for later wins, whatever the order in which the answers arrive, and an answer to
-an older question than the one that gave the running document is discarded (webhooks.md section 9).
+an older question than the one that gave the running document is discarded (hooks contract, section 9).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from itertools import chain
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, cast
 
 import structlog
@@ -39,6 +39,7 @@ from media import MediaStream
 
 __all__ = [
     "MAX_IDLE_DOCUMENTS",
+    "MAX_QUEUED_VERBS",
     "Ending",
     "EndingKind",
     "LegGone",
@@ -53,7 +54,10 @@ __all__ = [
 log = structlog.get_logger(__name__)
 
 MAX_IDLE_DOCUMENTS = 20
-"""Documents in a row without media activity; one more is a loop (webhooks.md section 9, case 7)."""
+"""Documents in a row without media activity; one more is a loop (hooks contract, section 9, case 7)."""
+
+MAX_QUEUED_VERBS = 10_000
+"""Of one call, for instructions that are put behind the running ones: nothing else bounds those."""
 
 _BREATH = 50
 """Verbs after which other calls have their turn, at the latest."""
@@ -119,7 +123,8 @@ class Session:
         self._ending: Ending | None = None
         self._scope: CancelScope | None = None
         self._verb: Verb | None = None
-        self._verbs: Iterator[Verb] = iter(())
+        self._verbs: deque[Verb] = deque()
+        """Those of the running document that have not begun."""
         self._next: tuple[Sequence[Verb], Hook | str] | None = None
         self._tickets = 0
         self._in_force = -1
@@ -321,9 +326,8 @@ class Session:
             if self._next is not None:
                 self._install(*self._next)
                 continue
-            verb = next(self._verbs, None)
-            if verb is not None:
-                await self._run_verb(verb)
+            if self._verbs:
+                await self._run_verb(self._verbs.popleft())
                 executed += 1
                 if executed % _BREATH == 0:
                     await asyncio.sleep(
@@ -352,9 +356,14 @@ class Session:
         return True
 
     def take_over(self, document: Sequence[Verb], *, is_queued: bool = False) -> None:
-        """Instructions that nobody asked for: in place of the running ones, or (`is_queued`) behind them."""
+        """Instructions that nobody asked for: in place of the running ones, or (`is_queued`) behind them.
+
+        Raises ValueError if there is no room behind them any more.
+        """
         if is_queued and self._next is None and self._ending is None and self._in_force >= 0:
-            self._verbs = chain(self._verbs, document)
+            if len(self._verbs) + len(document) > MAX_QUEUED_VERBS:
+                raise ValueError(f"more than {MAX_QUEUED_VERBS} verbs wait for their turn")
+            self._verbs.extend(document)
         else:
             self.replace(document, ticket=self.ticket(), base=self.base)
 
@@ -434,7 +443,7 @@ class Session:
 
     def _install(self, document: Sequence[Verb], base: Hook | str) -> None:
         self._next = None
-        self._verbs = iter(document)
+        self._verbs = deque(document)
         self.base = base
         self._idle_documents += 1
         if self._idle_documents > MAX_IDLE_DOCUMENTS:

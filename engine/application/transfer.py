@@ -31,7 +31,7 @@ _NOBODY_TO_ASK = 501
 
 
 def refer_details(request: Request, *, referring_call_sid: str, referred_call_sid: str) -> dict[str, str]:
-    """`refer_details` of the referHook (webhooks.md 4.4) for a REFER as received.
+    """`refer_details` of the referHook (hooks contract, 4.4) for a REFER as received.
 
     `referring_call_sid`: the leg that sent it; `referred_call_sid`: the other one, empty if there is none.
     Every header that begins with `X-` is there as `x_...`; several of one name are joined by a comma.

@@ -1,4 +1,4 @@
-"""What the engine says about a call: the common properties of webhooks.md section 3. Pure.
+"""What the engine says about a call: the common properties of the hooks contract, section 3. Pure.
 
 `CallFacts` is derived, never changed: `msgspec.structs.replace(facts, sip_status=180, ...)`. A hook's payload
 is `facts.to_dict()` plus what that hook adds.
@@ -108,7 +108,7 @@ def interrupted(facts: CallFacts) -> CallFacts:
 
 
 def interrupted_dial(facts: CallFacts) -> dict[str, object]:
-    """The same for the `actionHook` of a dial (dial-verb.md 6.1): internal error, no branch to speak of."""
+    """The same for the `actionHook` of a dial (dial contract, 6.1): internal error, no branch to speak of."""
     return {
         **interrupted(facts).to_dict(),
         "dial_call_sid": "",

@@ -1,4 +1,4 @@
-"""`WebSocketCallHooks`: the hooks of one call over one WebSocket (webhooks.md section 7).
+"""`WebSocketCallHooks`: the hooks of one call over one WebSocket (hooks contract, section 7).
 
 One task per call owns the socket: it connects when there is something to say, sends in the order of the
 queue, and connects again when the socket breaks, at most five times in a row. Questions without an answer are

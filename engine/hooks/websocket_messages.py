@@ -1,4 +1,4 @@
-"""The messages of an application over WebSocket (webhooks.md section 7), both ways. Pure.
+"""The messages of an application over WebSocket (hooks contract, section 7), both ways. Pure.
 
 Engine to application: `{type, msgid, call_sid, hook?, b3?, data}`. Application to engine: an `ack` with the
 `msgid` it answers and perhaps a document, or a `command`.

@@ -1,4 +1,4 @@
-"""The text frames of a listen stream, both ways (webhooks.md section 6). Pure.
+"""The text frames of a listen stream, both ways (hooks contract, section 6). Pure.
 
 What the server sends is read forgivingly: unknown properties are ignored, and what cannot be used is told by
 an exception whose text a person can act upon. What we send is built here and nowhere else.

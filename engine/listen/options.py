@@ -1,4 +1,4 @@
-"""What a listen stream is asked for (webhooks.md section 6), and how it can end. Facts only."""
+"""What a listen stream is asked for (hooks contract, section 6), and how it can end. Facts only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""webhooks.md section 8 over real HTTP: every field, every error row. What calls do is another file's."""
+"""Section 8 of the hooks contract over real HTTP: every field, every error row; what calls do is elsewhere."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from engine.application.commands import update_of
 from engine.application.control import Control
 from engine.application.document import parse_document
 from engine.application.orders import CallUpdate, Dtmf, SipRequest, Streaming
+from engine.application.session import MAX_QUEUED_VERBS
 from engine.errors import EngineError
 from engine.hooks import Hook
 from engine.hooks.websocket_messages import Command
@@ -97,6 +98,20 @@ async def test_redirect_brings_its_document_in_place_of_the_running_one_or_behin
         assert len(stage.told("/queued")) == 1
         await _obey(stage, "redirect", [{"verb": "sip:decline", "status": 486}])
         assert stage.party.goodbyes == [486]
+
+
+@in_virtual_time
+async def test_instructions_queued_without_end_cost_neither_the_process_nor_its_memory() -> None:
+    async with rehearsal([PAUSE]) as stage:
+        session = stage.call.session
+        tag = parse_document([{"verb": "tag", "data": {"n": 1}}])
+        for _ in range(MAX_QUEUED_VERBS):
+            session.take_over(tag, is_queued=True)
+        await _obey(stage, "redirect", [{"verb": "tag", "data": {"n": 2}}], is_queued=True)
+        assert [alert.kind for alert in stage.alerts.rows] == ["command-failed"]
+        await asyncio.sleep(11)
+        await stage.task
+        assert stage.call.facts().customer_data == {"n": 1}, "all of the others have run"
 
 
 @in_virtual_time

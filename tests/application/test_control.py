@@ -1,4 +1,4 @@
-"""Live control (webhooks.md 8.3), redirects, and documents that arrive late or again (section 9)."""
+"""Live control (hooks contract, 8.3), redirects, and documents that arrive late or again (section 9)."""
 
 from __future__ import annotations
 

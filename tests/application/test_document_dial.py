@@ -1,4 +1,4 @@
-"""Every parameter of dial-verb.md sections 2 and 8: its form, its default, and what is refused."""
+"""Every parameter of the dial contract, sections 2 and 8: its form, its default, and what is refused."""
 
 from __future__ import annotations
 

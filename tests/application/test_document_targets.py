@@ -1,4 +1,4 @@
-"""Targets: dial-verb.md section 3, each type with the properties it has."""
+"""Targets: the dial contract, section 3, each type with the properties it has."""
 
 from __future__ import annotations
 

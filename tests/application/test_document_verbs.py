@@ -1,4 +1,4 @@
-"""Every verb beside `dial` and every property of it: webhooks.md sections 5 and 6."""
+"""Every verb beside `dial` and every property of it: the hooks contract, sections 5 and 6."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the fields of `POST …/Calls` and `PUT …/Calls/{call_sid}` do to a call (webhooks.md section 8)."""
+"""What the fields of `POST …/Calls` and `PUT …/Calls/{call_sid}` do to a call (hooks contract, section 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""engine.application.transfer: REFER under an application (DV-82, webhooks.md 4.4)."""
+"""engine.application.transfer: REFER under an application (DV-82, hooks contract, 4.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 3 of webhooks.md: what is said about a call, under which names."""
+"""Section 3 of the hooks contract: what is said about a call, under which names."""
 
 from __future__ import annotations
 

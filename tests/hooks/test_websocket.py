@@ -1,4 +1,4 @@
-"""Section 7 of webhooks.md: an application over a WebSocket: a real server of the package `websockets`."""
+"""Section 7 of the hooks contract: an application over a WebSocket, a real server of `websockets`."""
 
 from __future__ import annotations
 

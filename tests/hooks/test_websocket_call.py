@@ -1,4 +1,4 @@
-"""A real call under an application over WebSocket (webhooks.md section 7): SIPp, engine, `websockets`."""
+"""A real call under an application over WebSocket (hooks contract, section 7): SIPp, engine, `websockets`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An application that speaks webhooks.md section 7: a real server of the package `websockets`."""
+"""An application that speaks the hooks contract, section 7: a real server of the package `websockets`."""
 
 from __future__ import annotations
 

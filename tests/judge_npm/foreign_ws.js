@@ -1,4 +1,4 @@
-// A customer's application over WebSocket, written with @jambonz/sdk (webhooks.md section 7).
+// A customer's application over WebSocket, written with @jambonz/sdk (hooks contract, section 7).
 //   node foreign_ws.js '{"documents": {"session:new": [["dial", {...}]], "/dialled": [...]}}'
 // Tells on stdout, a line of JSON each: {"listening": port}, then {"event", "body"} for everything the library says
 // happened. Lines on stdin are commands of the library's session: {"inject": "injectRedirect", "arguments": [...]}.

@@ -1,4 +1,4 @@
-"""A customer's application over WebSocket, written with the family's own library (webhooks.md section 7)."""
+"""A customer's application over WebSocket, written with the family's library (hooks contract, section 7)."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ async def test_section_8_a_document_returned_by_the_hook_replaces_the_applicatio
 async def test_case3_of_three_documents_asked_for_at_nearly_the_same_time_the_last_wins(
     sipp: SippBench, tmp_path: Path, first: str
 ) -> None:
-    """webhooks.md section 9: two AMD events and an actionHook, all unanswered until the dial is over."""
+    """Hooks contract, section 9: two AMD events and an actionHook, all unanswered until the dial is over."""
     said = np.concatenate([pause(0.3), GREETING, pause(0.2), BEEP, pause(0.5)])
     callee = await callee_that_says(sipp, "voicemail", tmp_path, said)
     gates = {"machine": asyncio.Event(), "beep": asyncio.Event(), "dial": asyncio.Event()}

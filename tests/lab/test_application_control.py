@@ -1,4 +1,4 @@
-"""Live control over REST while two phones talk (webhooks.md 8.3): what they hear, and what they do not."""
+"""Live control over REST while two phones talk (hooks contract, 8.3): what they hear, what they do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The edge cases of hooks (webhooks.md section 9, DV-03, DV-04), each in a real call."""
+"""The edge cases of hooks (hooks contract, section 9, DV-03, DV-04), each in a real call."""
 
 from __future__ import annotations
 

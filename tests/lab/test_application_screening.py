@@ -110,7 +110,7 @@ async def test_section_5_hangup_headers_are_on_the_bye_of_a_screened_callee(sipp
 async def test_section_7_a_callee_that_hangs_up_declines_and_the_late_answer_is_ignored(
     sipp: SippBench,
 ) -> None:
-    """Also case 2 of webhooks.md section 9."""
+    """Also case 2 of the hooks contract, section 9."""
     callee = await sipp.callee("callee_hangs_up", hold_ms=200)
     gate = asyncio.Event()
     async with WebApplication() as app, application_engine(app) as engine:

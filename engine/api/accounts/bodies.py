@@ -1,4 +1,4 @@
-"""What goes over the wire for calls (webhooks.md section 8). Names are the family's, in both of its cases."""
+"""What goes over the wire for calls (hooks contract, section 8); names as in the family, in both cases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/v1/Accounts/{account_sid}/Calls` and `CallCount`: webhooks.md section 8."""
+"""`/v1/Accounts/{account_sid}/Calls` and `CallCount`: the hooks contract, section 8."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `dial` verb: dial-verb.md sections 2 and 8. Defaults and meanings as there."""
+"""The `dial` verb: the dial contract, sections 2 and 8. Defaults and meanings as there."""
 
 from __future__ import annotations
 

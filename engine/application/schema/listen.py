@@ -53,7 +53,7 @@ class TranscribeVerb(Verb, frozen=True, kw_only=True, tag="transcribe"):
 
 
 class ListenVerb(Verb, frozen=True, kw_only=True, tag="listen"):
-    """The audio of the call to a WebSocket server, and back (webhooks.md section 6)."""
+    """The audio of the call to a WebSocket server, and back (hooks contract, section 6)."""
 
     url: WebSocketUrl
     action_hook: HookField | None = None

@@ -1,4 +1,4 @@
-"""Whom `dial` rings: dial-verb.md section 3. The type of a target decides which properties it has."""
+"""Whom `dial` rings: the dial contract, section 3. The type of a target decides which properties it has."""
 
 from __future__ import annotations
 

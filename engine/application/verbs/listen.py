@@ -1,4 +1,4 @@
-"""`listen`: the audio of the call to a WebSocket server, and back (webhooks.md section 6).
+"""`listen`: the audio of the call to a WebSocket server, and back (hooks contract, section 6).
 
 Alone it lasts until the server or the caller ends it and is cancelled like every verb; nested in `dial`
 (`beside`) it begins with the conversation and ends with it. A stream that cannot be had is an alert, never

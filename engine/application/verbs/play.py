@@ -59,7 +59,7 @@ class Playback:
         await play_as_it_comes(self._stream, self._playlist, self._fetch())
 
     def report(self) -> Mapping[str, object]:
-        """What the `actionHook` is told (webhooks.md 4.6)."""
+        """What the `actionHook` is told (hooks contract, 4.6)."""
         playlist = self._playlist
         rate = playlist.sample_rate_hz
         report: dict[str, object] = {
