@@ -1,4 +1,4 @@
-"""Section 8 of the hooks contract over real HTTP: every field, every error row; what calls do is elsewhere."""
+"""Section 8 of the hooks contract over real HTTP: every field and error row; what calls do is elsewhere."""
 
 from __future__ import annotations
 
