@@ -104,6 +104,7 @@ class Control:
         if change.whisper:
             self._whisper(subject, change.whisper)
         if change.dtmf is not None:
+            _media(subject)  # without any, nothing would be sent
             _line(subject).send_dtmf(change.dtmf.digit, duration_ms=change.dtmf.duration_ms)
         reply = await _request(_line(subject), change.sip_request) if change.sip_request is not None else None
         if change.dub is not None:
@@ -231,6 +232,9 @@ class Control:
     def _whisper(self, subject: Call | _Child, verbs: Sequence[Verb]) -> None:
         call = subject.call if isinstance(subject, _Child) else subject
         leg = subject.leg if isinstance(subject, _Child) else None
+        _media(subject)
+        if leg is None and not call.party.leg.has_answered:
+            raise WrongCallState(_INCOMPATIBLE)  # nobody is answered for an aside (DV-40)
         call.session.background(whisper(call, verbs, leg), name="whisper")
 
     def _dub(self, subject: Call | _Child, dub: Dub) -> None:

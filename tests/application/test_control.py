@@ -181,6 +181,25 @@ async def test_whisper_plays_beside_the_document_and_ends_with_the_call() -> Non
         await stage.quiet()
 
 
+async def test_dv40_no_whisper_answers_a_caller_and_nobody_hears_one_who_has_no_audio() -> None:
+    async with on_stage() as stage:
+        stage.app.on("/call", [stage.dial(answerOnBridge=True)])
+        stage.call()
+        await stage.rings()
+        told = (await stage.app.told("/status", call_status="ringing", direction="outbound")).payload
+        parent, child = told["parent_call_sid"], told["call_sid"]
+        whisper = CallUpdate(
+            whisper=parse_document([{"verb": "play", "url": "https://app.example.com/a.wav"}])
+        )
+        for sid, change in ((parent, whisper), (child, whisper), (child, CallUpdate(dtmf=Dtmf("5")))):
+            with pytest.raises(WrongCallState):
+                await stage.calls.update(ACCOUNT, sid, change)
+        stage.calls.hang_up(ACCOUNT, parent)
+        await stage.caller.until(Failed)
+        await stage.quiet()
+        assert stage.kept.alerts == []
+
+
 async def test_redirect_goes_on_with_another_document_relative_to_the_last_and_moves_the_status_hook() -> (
     None
 ):
