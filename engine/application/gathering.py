@@ -4,7 +4,8 @@
                                          └──▶ speech begins ──▶ its result ──▶ outcome
 
 Digits count during the prompt as well, and more than speech: after the first one nobody listens to words.
-While somebody speaks the timeout does not run, but not for ever: noise is taken for speech too.
+While somebody speaks the timeout does not run, but not for ever: noise is taken for speech too. Where noise
+is known to be that, it is as if it had not been: silence would have ended it then, or before.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _LAST_WORDS_S = 3.0
 
 
 class GatherReason(StrEnum):
-    """`reason` of the `actionHook` (webhooks.md 4.6)."""
+    """`reason` of the `actionHook` (hooks contract, 4.6)."""
 
     DTMF = "dtmfDetected"
     SPEECH = "speechDetected"
@@ -70,6 +71,7 @@ class Gathering:
         "_is_speaking",
         "_least",
         "_most",
+        "_silence_until",
         "_verb",
         "_wants_digits",
         "deadline",
@@ -90,6 +92,8 @@ class Gathering:
         self._least = max(1, least or 0)
         self._has_prompt_ended = False
         self._is_speaking = False
+        self._silence_until: float | None = None
+        """The deadline, had nobody begun to speak."""
         self.digits = ""
         self.wants_speech = "speech" in verb.input
         """False once a digit was keyed, or nothing can recognise it."""
@@ -106,6 +110,8 @@ class Gathering:
         self._has_prompt_ended = True
         if self.outcome is None and self.deadline is None:
             self._wait(now, self._between_digits_s if self.digits else self._verb.timeout)
+        elif self._is_speaking and self.wants_speech:
+            self._silence_until = now + self._verb.timeout if self._verb.timeout else None
 
     def digit(self, digit: str, now: float) -> None:
         """0-9, *, #, A-D."""
@@ -130,9 +136,19 @@ class Gathering:
 
     def speech_began(self, now: float) -> None:
         """Somebody started to speak."""
-        if self.outcome is None and self.wants_speech:
-            self._is_speaking = True
+        if self.outcome is None and self.wants_speech and not self.is_asking_for_last_words:
+            if not self._is_speaking:
+                self._is_speaking = True
+                self._silence_until = self.deadline
             self.deadline = now + max(_SPEAKING_S, self._verb.timeout)
+
+    def nothing_understood(self, now: float) -> None:
+        """What was taken for speech brought no words."""
+        if self.outcome is None and self._is_speaking and not self.is_asking_for_last_words:
+            self._is_speaking = False
+            if self.wants_speech:
+                until = self._silence_until
+                self.deadline = None if until is None else max(now, until)
 
     def result(self, result: RecognitionResult, now: float, min_confidence: float = 0.0) -> None:
         """Words, final or not."""
@@ -140,6 +156,8 @@ class Gathering:
             return
         words = len(result.transcript.split())
         if not words:
+            if result.is_final:
+                self.nothing_understood(now)
             return
         verb = self._verb
         if verb.bargein and (result.is_final or words >= verb.min_bargein_word_count):
@@ -148,10 +166,9 @@ class Gathering:
             self.speech_began(now)
         elif result.alternatives[0].confidence >= min_confidence:
             self._end(Gathered(GatherReason.SPEECH, speech=result))
-        else:
+        elif not self.is_asking_for_last_words:
             self._is_speaking = False
-            if self._has_prompt_ended:
-                self._wait(now, verb.timeout)
+            self._wait(now, verb.timeout if self._has_prompt_ended else 0.0)
 
     def recognition_over(self, problem: str, now: float) -> None:
         """No words come any more; `problem` says why, empty if that was our wish."""

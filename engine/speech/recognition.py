@@ -19,6 +19,7 @@ from media.audio import Pcm
 
 __all__ = [
     "Alternative",
+    "NothingUnderstood",
     "Recogniser",
     "Recognisers",
     "RecognitionEvent",
@@ -91,6 +92,12 @@ class SpeechBegan(Struct, frozen=True):
     channel_tag: int
 
 
+class NothingUnderstood(Struct, frozen=True):
+    """What began with `SpeechBegan` is over and has brought no words: noise, or speech that was lost."""
+
+    channel_tag: int
+
+
 class RecognitionFailed(Struct, frozen=True):
     """The session is over before its time; always its last event."""
 
@@ -103,7 +110,7 @@ class RecognitionLost(Struct, frozen=True):
     reason: str
 
 
-RecognitionEvent = SpeechBegan | RecognitionResult | RecognitionLost | RecognitionFailed
+RecognitionEvent = SpeechBegan | RecognitionResult | NothingUnderstood | RecognitionLost | RecognitionFailed
 
 
 class RecognitionSession(Protocol):
@@ -127,7 +134,10 @@ class RecognitionSession(Protocol):
         """No more audio comes: what is still being thought about comes out, then `events` ends."""
 
     def events(self) -> AsyncIterator[RecognitionEvent]:
-        """In order; ends after `finish`, `close` or a `RecognitionFailed`. For one reader."""
+        """In order; ends after `finish`, `close` or a `RecognitionFailed`. For one reader.
+
+        What began with `SpeechBegan` ends with a final result, with `NothingUnderstood`, or with the session.
+        """
 
     def close(self) -> None:
         """Let go at once; idempotent."""

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 
 from engine.speech.recognition import (
     Alternative,
+    NothingUnderstood,
     RecognitionEvent,
     RecognitionFailed,
     RecognitionLost,
@@ -153,8 +154,11 @@ class _Session:
         except NotUnderstood as error:
             if is_final:
                 yield RecognitionLost(str(error))
+                yield NothingUnderstood(options.channel_tag)
             return
         if not understood.alternatives:
+            if is_final:
+                yield NothingUnderstood(options.channel_tag)
             return
         yield RecognitionResult(
             language_code=options.language or _LANGUAGE,
@@ -180,6 +184,7 @@ class _Session:
                 if isinstance(each, Spoken):
                     self._waiting_s -= len(each.pcm) / SAMPLE_RATE_HZ
                     self._waiting[index] = RecognitionLost("too much was said to be understood in time")
+                    self._waiting.insert(index + 1, NothingUnderstood(self._options.channel_tag))
                     break
             else:
                 return

@@ -15,6 +15,7 @@ import aiohttp
 import structlog
 
 from engine.speech.recognition import (
+    NothingUnderstood,
     RecognitionEvent,
     RecognitionFailed,
     RecognitionLost,
@@ -210,6 +211,7 @@ class _Session:
                 return reason
             if not failures:
                 self._events.put_nowait(RecognitionLost(f"{self._vendor}: {reason}; connecting again"))
+                self._nothing_understood()  # the next connection knows nothing of what was being said
             await asyncio.sleep(_RETRIES_S[failures])
             failures += 1
 
@@ -265,13 +267,21 @@ class _Session:
                 return error_text
             case Heard():
                 result = message.result(self._options, self._vendor)
-                if result is not None:
+                if result is None:
+                    if message.is_final:
+                        self._nothing_understood()
+                else:
                     if not self._is_speaking:
                         self._events.put_nowait(SpeechBegan(self._options.channel_tag))
                     self._is_speaking = not result.is_final
                     if result.is_final or self._options.interim:
                         self._events.put_nowait(result)
         return None
+
+    def _nothing_understood(self) -> None:
+        if self._is_speaking:
+            self._is_speaking = False
+            self._events.put_nowait(NothingUnderstood(self._options.channel_tag))
 
 
 def _plain(error: Exception) -> str:

@@ -205,6 +205,60 @@ def test_words_nobody_is_sure_of_do_not_count() -> None:
     assert now(listening).outcome is None
 
 
+def test_noise_is_as_if_it_had_not_been() -> None:
+    quiet = gathering(input=["speech"])
+    quiet.speech_began(101.0)
+    quiet.nothing_understood(102.0)
+    assert now(quiet).deadline == 105.0
+    quiet.speech_began(104.0)
+    quiet.speech_began(105.0)
+    assert now(quiet).deadline == 115.0
+    quiet.nothing_understood(107.5)
+    assert now(quiet).deadline == 107.5
+    quiet.deadline_passed(107.5)
+    assert now(quiet).outcome == Gathered(GatherReason.TIMEOUT)
+    unaware = gathering(input=["speech"])
+    unaware.nothing_understood(103.0)
+    assert now(unaware).deadline == 105.0
+    wordless = gathering(input=["speech"])
+    wordless.speech_began(101.0)
+    wordless.result(words(" "), 102.0)
+    assert now(wordless).deadline == 105.0
+    endless = gathering(input=["speech"], timeout=0)
+    endless.speech_began(101.0)
+    endless.nothing_understood(102.0)
+    assert now(endless).deadline is None
+
+
+def test_noise_during_the_prompt_neither_ends_it_nor_the_timeout_behind_it() -> None:
+    over = gathering(prompt=True, input=["speech"])
+    over.speech_began(101.0)
+    over.nothing_understood(102.0)
+    assert now(over).deadline is None
+    over.prompt_ended(120.0)
+    assert now(over).deadline == 125.0
+    across = gathering(prompt=True, input=["speech"])
+    across.speech_began(101.0)
+    across.prompt_ended(103.0)
+    assert now(across).deadline == 111.0
+    across.nothing_understood(104.0)
+    assert now(across).deadline == 108.0
+    unsure = gathering(prompt=True, input=["speech"])
+    unsure.speech_began(101.0)
+    unsure.result(words("mumble", 0.2), 102.0, min_confidence=0.5)
+    assert now(unsure).deadline is None, "the prompt is still heard"
+
+
+def test_who_is_asked_for_last_words_has_no_more_time_for_new_ones() -> None:
+    asked = gathering(input=["speech"])
+    asked.speech_began(101.0)
+    asked.deadline_passed(111.0)
+    asked.result(words("I would", is_final=False), 112.0)
+    asked.nothing_understood(112.5)
+    asked.result(words("mumble", 0.2), 113.0, min_confidence=0.5)
+    assert now(asked).deadline == 114.0
+
+
 def test_speech_stops_the_prompt_only_if_it_may_and_says_enough() -> None:
     listening = gathering(prompt=True, input=["speech"], bargein=True, minBargeinWordCount=2)
     listening.result(words("I", is_final=False), 101.0)
@@ -241,7 +295,8 @@ def test_a_key_may_ask_for_the_words_so_far() -> None:
 
 
 _STEPS = st.lists(
-    st.sampled_from(["prompt", "deadline", "began", "final", "partial", "over", *"12#*"]), max_size=20
+    st.sampled_from(["prompt", "deadline", "began", "noise", "final", "partial", "over", *"12#*"]),
+    max_size=20,
 )
 
 
@@ -280,6 +335,8 @@ def test_whatever_happens_there_is_one_outcome_and_until_then_something_to_wait_
                     waiting.deadline_passed(at)
             case "began":
                 waiting.speech_began(at)
+            case "noise":
+                waiting.nothing_understood(at)
             case "final" | "partial":
                 waiting.result(words("yes", is_final=step == "final"), at)
             case "over":

@@ -11,6 +11,7 @@ import numpy as np
 import pytest_asyncio
 
 from engine.speech.recognition import (
+    NothingUnderstood,
     RecognitionEvent,
     RecognitionFailed,
     RecognitionLost,
@@ -122,6 +123,17 @@ async def test_silence_and_noise_are_no_words(recogniser: PocketsphinxRecogniser
     assert _results(await _events(session)) == []
 
 
+async def test_noise_that_seems_to_be_speech_is_told_to_have_been_none(
+    recogniser: PocketsphinxRecogniser,
+) -> None:
+    session = await recogniser.open(RecognitionOptions(channel_tag=2))
+    knock = np.random.default_rng(2).normal(0, 3000, 4800).astype(np.int16)
+    _talk(session, _PAUSE, knock, _PAUSE)
+    session.finish()
+    events = await _events(session)
+    assert events == [SpeechBegan(2), NothingUnderstood(2)]
+
+
 async def test_several_calls_share_one_worker(recogniser: PocketsphinxRecogniser) -> None:
     sessions = [await recogniser.open(RecognitionOptions(channel_tag=n)) for n in (1, 2)]
     words = ("yes", "one two three four five")
@@ -156,6 +168,7 @@ async def test_a_worker_that_dies_costs_what_it_was_thinking_about_and_is_replac
     (pid,) = recogniser.pool.pids
     os.kill(pid, signal.SIGKILL)
     assert isinstance(await asyncio.wait_for(answer, 30), RecognitionLost)
+    assert await anext(events) == NothingUnderstood(1)
     _talk(session, spoken("yes"), _PAUSE)
     session.finish()
     async with asyncio.timeout(30):

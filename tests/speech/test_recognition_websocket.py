@@ -16,6 +16,7 @@ from websockets.http11 import Request, Response
 
 from engine.speech.recognition import (
     Alternative,
+    NothingUnderstood,
     RecognitionEvent,
     RecognitionFailed,
     RecognitionLost,
@@ -39,6 +40,7 @@ class Vendor:
         self.authorizations: list[str | None] = []
         self.audio = b""
         self.got_stop = asyncio.Event()
+        self.heard_enough = asyncio.Event()
         self.behave: Callable[[ServerConnection], Awaitable[None]] = self.listen
 
     async def listen(self, connection: ServerConnection) -> None:
@@ -164,6 +166,25 @@ async def test_without_interim_only_final_results_are_told() -> None:
         assert [type(event) for event in await _events(session)] == [SpeechBegan, RecognitionResult]
 
 
+async def test_an_utterance_without_words_is_told_to_have_been_none() -> None:
+    async with vendor() as (far, recogniser):
+
+        async def behave(connection: ServerConnection) -> None:
+            await connection.send(_heard("eh", is_final=False))
+            await connection.send(_heard("", is_final=False))
+            await connection.send(_heard(""))
+            await connection.send(_heard())
+            await connection.send(_heard("yes"))
+            await far.listen(connection)
+
+        far.behave = behave
+        session = await recogniser.open(RecognitionOptions())
+        session.finish()
+        events = await _events(session)
+    assert events[:3] == [SpeechBegan(1), NothingUnderstood(1), SpeechBegan(1)]
+    assert [type(event) for event in events[3:]] == [RecognitionResult]
+
+
 async def test_results_after_stop_are_waited_for() -> None:
     async with vendor() as (far, recogniser):
 
@@ -220,6 +241,27 @@ async def test_a_broken_connection_is_made_again_and_the_audio_of_meanwhile_is_k
         assert [event async for event in events] == []
         assert len(far.starts) == 2
         assert len(from_bytes(far.audio)) == 8000
+
+
+async def test_what_was_being_said_when_the_connection_broke_is_over() -> None:
+    async with vendor() as (far, recogniser):
+
+        async def behave(connection: ServerConnection) -> None:
+            if len(far.starts) == 1:
+                await connection.send(_heard("half a sen", is_final=False))
+                await far.heard_enough.wait()
+                connection.transport.abort()
+            await far.listen(connection)
+
+        far.behave = behave
+        session = await recogniser.open(RecognitionOptions())
+        events = session.events()
+        assert await asyncio.wait_for(anext(events), 10) == SpeechBegan(1)
+        far.heard_enough.set()
+        assert isinstance(await asyncio.wait_for(anext(events), 10), RecognitionLost)
+        assert await asyncio.wait_for(anext(events), 10) == NothingUnderstood(1)
+        session.finish()
+        assert [event async for event in events] == []
 
 
 async def test_a_vendor_that_refuses_is_not_asked_again() -> None:

@@ -21,6 +21,7 @@ from engine.application.verbs.say import Speaking
 from engine.application.verbs.transcribe import Wanted, wanted
 from engine.hooks.alerts import AlertKind
 from engine.speech.recognition import (
+    NothingUnderstood,
     RecognitionFailed,
     RecognitionLost,
     RecognitionResult,
@@ -51,7 +52,7 @@ class _RecognitionOver(msgspec.Struct, frozen=True):
     problem: str
 
 
-_Happening = Digit | _PromptEnded | _RecognitionOver | SpeechBegan | RecognitionResult
+_Happening = Digit | _PromptEnded | _RecognitionOver | SpeechBegan | RecognitionResult | NothingUnderstood
 
 
 class _Gather:
@@ -118,6 +119,8 @@ class _Gather:
             case SpeechBegan():
                 self._session.saw_media()
                 gathering.speech_began(now)
+            case NothingUnderstood():
+                gathering.nothing_understood(now)
             case RecognitionResult():
                 gathering.result(happening, now, self._min_confidence)
                 if not happening.is_final:

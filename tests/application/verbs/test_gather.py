@@ -12,6 +12,7 @@ from engine.application.schema.speech import Recognizer
 from engine.application.services import SessionDefaults
 from engine.speech.recognition import (
     Alternative,
+    NothingUnderstood,
     RecognitionFailed,
     RecognitionLost,
     RecognitionResult,
@@ -225,6 +226,20 @@ async def test_who_speaks_too_long_is_asked_for_what_was_said() -> None:
         await running
         # 10 s after the beginning of the speech; this recogniser then ends without a word.
         assert stage.now == pytest.approx(10.0, abs=0.1)
+        assert told(stage) == {"reason": "timeout"}
+
+
+@in_virtual_time
+async def test_noise_does_not_prolong_the_timeout() -> None:
+    async with on_stage() as stage:
+        running = stage.start(gather(input=["speech"], timeout=2))
+        session = await stage.recogniser.session()
+        await asyncio.sleep(0.5)
+        session.say(SpeechBegan(1))
+        await asyncio.sleep(1.0)
+        session.say(NothingUnderstood(1))
+        await running
+        assert stage.now == pytest.approx(2.0, abs=0.1)
         assert told(stage) == {"reason": "timeout"}
 
 
