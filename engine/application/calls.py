@@ -81,6 +81,7 @@ class Calls:
         finally:
             self._is_open = False
             await self._group.__aexit__(kind, error, trace)
+            self._group = None
 
     # --- for whoever takes calls
 
@@ -178,7 +179,7 @@ class Calls:
 
     def obey(self, command: Command) -> None:
         """`HookService.on_command`: live control by an application over its WebSocket. Returns at once."""
-        if self._group is not None and self._is_open:
+        if self._group is not None:  # also while draining: calls in progress go on
             self._spawn(self.control.obey(command), CallSid(command.call_sid))
 
     def hang_up(self, account_sid: str, call_sid: str) -> None:
@@ -222,9 +223,13 @@ class Calls:
     async def drain(self, timeout_s: float | None = None) -> bool:
         """Take no new calls and wait for those in progress; False if some are left after `timeout_s`."""
         self._is_open = False
-        if self._tasks:
-            await asyncio.wait(tuple(self._tasks), timeout=timeout_s)
-        return not self._tasks
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._tasks:  # a callee may become a call of its own meanwhile
+                    await asyncio.wait(tuple(self._tasks))
+        except TimeoutError:
+            return False
+        return True
 
     async def stop(self, grace_s: float = _STOP_GRACE_S) -> None:
         """Take no new calls and end those in progress; what does not end in time is cancelled."""

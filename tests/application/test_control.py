@@ -17,6 +17,7 @@ from engine.application.orders import (
     WrongCallState,
 )
 from engine.hooks import Hook
+from engine.hooks.websocket_messages import Command
 from engine.sip.events import Answered, Ended, Failed, InfoReceived
 from tests.application.stage import ACCOUNT, Stage, on_stage
 from tests.support.application import Answer
@@ -179,6 +180,25 @@ async def test_whisper_plays_beside_the_document_and_ends_with_the_call() -> Non
         stage.calls.hang_up(ACCOUNT, parent)
         await stage.callees[0].until(Ended)
         await stage.quiet()
+
+
+async def test_draining_obeys_commands_and_waits_for_callees_that_became_calls_meanwhile() -> None:
+    async with on_stage() as stage:
+        stage.app.on("/call", [stage.dial()])
+        stage.app.on("/child", [{"verb": "pause", "length": 30}])
+        parent, child = await _talking(stage)
+        draining = asyncio.create_task(stage.calls.drain())
+        await asyncio.sleep(0)
+        await stage.calls.update(ACCOUNT, child, CallUpdate(call_hook=Hook(stage.app.url("/child"))))
+        await stage.app.request("/child")
+        stage.calls.obey(Command("call:status", "completed", parent, ACCOUNT, False))
+        await stage.caller.until(Ended)
+        await stage.caller.settled_elsewhere(lambda: len(stage.calls) == 1)
+        await asyncio.sleep(0.3)
+        assert not draining.done()
+        stage.calls.obey(Command("call:status", "completed", child, ACCOUNT, False))
+        assert await draining
+        await stage.callees[0].until(Ended)
 
 
 async def test_dv40_no_whisper_answers_a_caller_and_nobody_hears_one_who_has_no_audio() -> None:
