@@ -8,7 +8,7 @@ exactly once (DV-30).
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -18,7 +18,7 @@ from engine.application.amd_words import AmdWords
 from engine.application.children import Children
 from engine.application.conversation import Conversation
 from engine.application.document import DialVerb
-from engine.application.schema.target import TeamsTarget, UserTarget
+from engine.application.schema.target import UserTarget
 from engine.application.screening import Screenings
 from engine.detection import LiveDetector
 from engine.dial.callstatus import CallStatus
@@ -39,7 +39,7 @@ from engine.dial.events import (
 from engine.dial.handover import NewOwner
 from engine.dial.leg import Cause, EndedBy, Leg
 from engine.dial.outcome import DialStatus, TerminationReason
-from engine.dial.request import DialRequest, FromOverride, InvalidRequest, Target
+from engine.dial.request import DialRequest, InvalidRequest, Target
 from engine.dial.result import DialResult
 from engine.errors import ConfigError, Overloaded
 from engine.hooks.alerts import AlertKind
@@ -55,9 +55,6 @@ __all__ = ["Dialling", "to_request"]
 
 log = structlog.get_logger(__name__)
 
-_TEAMS = "teams"
-"""Name of the trunk that leads to Teams."""
-
 
 def to_request(verb: DialVerb, realm: str = "") -> tuple[DialRequest, dict[str, Hook]]:
     """What the dial is asked for, and the screening hooks by the keys that the request calls them by.
@@ -69,7 +66,7 @@ def to_request(verb: DialVerb, realm: str = "") -> tuple[DialRequest, dict[str, 
         hooks["confirmHook"] = verb.confirm_hook
     targets: list[Target] = []
     for index, each in enumerate(verb.target):
-        target = _teams(each) if isinstance(each, TeamsTarget) else each.to_target()
+        target = each.to_target()
         if each.confirm_hook is not None:
             key = f"target[{index}].confirmHook"
             hooks[key] = each.confirm_hook
@@ -92,18 +89,6 @@ def to_request(verb: DialVerb, realm: str = "") -> tuple[DialRequest, dict[str, 
         codecs=verb.codecs,
     )
     return request, hooks
-
-
-def _teams(target: TeamsTarget) -> Target:
-    """Over the trunk of that name; without one the branch has no route, and the others ring (DV-25)."""
-    given = target.from_
-    return Target.phone(
-        target.number,
-        trunk=_TEAMS,
-        headers=target.headers,
-        from_=FromOverride(given.user, given.host) if given is not None else None,
-        proxy=target.proxy,
-    )
 
 
 class Dialling:
@@ -246,9 +231,7 @@ class Dialling:
             return None
 
     async def close(self) -> None:
-        """Return when nothing of this dial runs any more."""
-        if not self.finished.done():
-            await asyncio.shield(self.finished)
+        """After `finished`: return when nothing of this dial runs any more."""
         if self._screenings is not None:
             await self._screenings.close()
 
@@ -344,22 +327,13 @@ class Dialling:
     def _conclude(self, result: DialResult) -> None:
         call = self.call
         call.dial_ended(self, result, self._amd.verdict if self._amd is not None else "")
-        fields = self._fields(result)
+        fields = result.to_dict()
         if self._is_abandoned:
             call.hooks.deliver(self.hook, self._payload(fields), HookKind.DIAL_ACTION, self.id)
         else:
             self.asking = call.session.start_asking(
                 self.hook, fields, verb_id=self.verb.id, kind=HookKind.DIAL_ACTION, durable_subject=self.id
             )
-
-    def _fields(self, result: DialResult) -> dict[str, object]:
-        """Section 6.1, with the types of targets that the document knows."""
-        fields = result.to_dict()
-        for leg in cast("list[dict[str, object]]", fields["dial_legs"]):
-            target = self.dial.target_of(CallSid(str(leg["call_sid"]))) if self.dial is not None else None
-            if target is not None and target.trunk == _TEAMS:
-                leg["type"] = "teams"
-        return fields
 
 
 def _refused(dial_id: DialId, sip_status: int, problem: str) -> DialResult:

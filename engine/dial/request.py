@@ -51,6 +51,7 @@ class TargetType(StrEnum):
     PHONE = "phone"
     SIP = "sip"
     USER = "user"
+    TEAMS = "teams"
 
 
 class Credentials(Struct, frozen=True):
@@ -82,11 +83,16 @@ class FromOverride(Struct, frozen=True):
             raise InvalidRequest("from.host", f"not a host: {self.host!r}")
 
 
-_ADDRESS_FIELD = {TargetType.PHONE: "number", TargetType.SIP: "sip_uri", TargetType.USER: "name"}
+_ADDRESS_FIELD = {
+    TargetType.PHONE: "number",
+    TargetType.SIP: "sip_uri",
+    TargetType.USER: "name",
+    TargetType.TEAMS: "number",
+}
 
 
 class Target(Struct, frozen=True):
-    """Whom to ring. Made by `Target.phone`, `Target.sip`, `Target.user` or `Target.parse`."""
+    """Whom to ring. Made by `Target.phone`, `Target.sip`, `Target.user`, `Target.teams` or `Target.parse`."""
 
     type: TargetType
     address: str
@@ -108,7 +114,7 @@ class Target(Struct, frozen=True):
         if not self.address:
             raise InvalidRequest(field, "is missing")
         match self.type:
-            case TargetType.PHONE:
+            case TargetType.PHONE | TargetType.TEAMS:
                 _check_user(field, self.address)
             case TargetType.SIP:
                 _check_uri(field, self.address)
@@ -168,6 +174,24 @@ class Target(Struct, frozen=True):
     ) -> Target:
         """All current registrations of `user@realm`; without `@` the engine's own realm."""
         return cls(TargetType.USER, name, "", None, headers or {}, from_, proxy, confirm_hook, override_to)
+
+    @classmethod
+    def teams(
+        cls,
+        number: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        from_: FromOverride | None = None,
+        proxy: str = "",
+        confirm_hook: str = "",
+    ) -> Target:
+        """A number of Microsoft Teams, over the trunk called `teams`; without one it has no route."""
+        return cls(TargetType.TEAMS, number, "", None, headers or {}, from_, proxy, confirm_hook)
+
+    @property
+    def is_number(self) -> bool:
+        """`address` is a telephone number, which should be E.164."""
+        return self.type is TargetType.PHONE or self.type is TargetType.TEAMS
 
     @classmethod
     def parse(cls, text: str, *, trunk: str = "") -> Target:
@@ -244,7 +268,7 @@ class DialRequest(Struct, frozen=True):
             found += _reserved_in("headers", self.headers)
         targets = self.effective_targets
         for index, target in enumerate(targets):
-            if target.type is TargetType.PHONE and not is_e164(target.address):
+            if target.is_number and not is_e164(target.address):
                 found.append(f"targets[{index}].number: {target.address!r} is not E.164")
             if target.headers:
                 found += _reserved_in(f"targets[{index}].headers", target.headers)

@@ -24,6 +24,8 @@ __all__ = ["Branch", "Router"]
 
 _NOBODY = "dial-engine"
 """From user of a dial that nobody gave a number to."""
+_TEAMS = "teams"
+"""Name of the trunk that leads to Microsoft Teams."""
 
 
 class Branch(Struct, frozen=True):
@@ -68,8 +70,8 @@ class Router:
         self, target: Target, request: DialRequest, caller: CallerIdentity | None
     ) -> Sequence[Branch] | LegFailure:
         match target.type:
-            case TargetType.PHONE:
-                trunk = self._trunks.choose(target.trunk)
+            case TargetType.PHONE | TargetType.TEAMS:
+                trunk = self._trunks.choose(_TEAMS if target.type is TargetType.TEAMS else target.trunk)
                 if isinstance(trunk, LegFailure):
                     return trunk
                 return (

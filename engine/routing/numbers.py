@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from engine.dial.request import DialRequest, InvalidRequest, TargetType
+from engine.dial.request import DialRequest, InvalidRequest
 from engine.dial.safety import is_e164, unsafe_in_user
 
 __all__ = ["Numbering", "is_e164", "unsafe_in_user"]
@@ -60,5 +60,5 @@ class Numbering(Struct, frozen=True):
         if request.caller_id and not is_e164(request.caller_id):
             raise InvalidRequest("caller_id", f"{request.caller_id!r} is not E.164")
         for index, target in enumerate(request.effective_targets):
-            if target.type is TargetType.PHONE and not is_e164(target.address):
+            if target.is_number and not is_e164(target.address):
                 raise InvalidRequest(f"targets[{index}].number", f"{target.address!r} is not E.164")

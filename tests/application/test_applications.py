@@ -10,6 +10,7 @@ from engine.application.document import VERBS as DOCUMENT_VERBS
 from engine.application.document import DialVerb, parse_document
 from engine.application.verbs import VERBS, runner_of
 from engine.config import AccountConfig, ApplicationConfig, HookConfig, SpeechConfig
+from engine.dial.request import TargetType
 from engine.errors import ConfigError
 from engine.hooks import Hook
 
@@ -122,5 +123,9 @@ def test_a_dial_verb_becomes_a_request_and_screening_hooks_by_their_place() -> N
 
 
 def test_a_teams_target_goes_over_the_trunk_of_that_name() -> None:
-    [target] = to_request(_dial(target=[{"type": "teams", "number": "+15550123"}]))[0].targets
-    assert (target.address, target.trunk) == ("+15550123", "teams")
+    numbers = [{"type": kind, "number": "+15550123"} for kind in ("teams", "phone")]
+    request, _ = to_request(_dial(target=numbers))
+    assert [(target.type, target.address) for target in request.effective_targets] == [
+        (TargetType.TEAMS, "+15550123"),
+        (TargetType.PHONE, "+15550123"),
+    ], "one number, two targets"

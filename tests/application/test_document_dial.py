@@ -105,7 +105,7 @@ def test_dv12_safe_text_that_is_not_e164_is_accepted_and_warned_about(value: str
     verb = dial(callerId=value, target=[{"type": "phone", "number": value}])
     assert verb.caller_id == value
     (phone,) = verb.target
-    request = DialRequest([phone.to_target()], caller_id=value)  # type: ignore[union-attr]
+    request = DialRequest([phone.to_target()], caller_id=value)
     assert len([text for text in request.warnings if "E.164" in text]) == 2
 
 

@@ -68,6 +68,18 @@ def test_dv25_an_unknown_trunk_fails_with_503_no_route() -> None:
     assert (failure.sip_status, failure.reason, failure.trouble) == (503, "no-route", Trouble.NO_ROUTE)
 
 
+def test_a_number_of_teams_goes_over_the_trunk_of_that_name_and_over_no_other() -> None:
+    target = Target.teams("+15550100")
+    failure = route(target)
+    assert isinstance(failure, LegFailure)
+    assert (failure.sip_status, failure.reason, failure.trouble) == (503, "no-route", Trouble.NO_ROUTE)
+    trunks = Trunks([UNTRUSTED, TrunkConfig(name="teams", uri="sip:sbc.example.com")])
+    router = Router(trunks, Directory([]), lambda: "192.0.2.1")
+    routed = router.route(target, DialRequest(targets=(target,)), None)
+    assert not isinstance(routed, LegFailure)
+    assert only(list(routed)).params.target == "sip:+15550100@sbc.example.com"
+
+
 def test_dv25_no_trunk_at_all_is_no_route() -> None:
     router = Router(Trunks([]), Directory([]), lambda: "192.0.2.1")
     target = Target.phone("+15550100")

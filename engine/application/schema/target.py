@@ -13,8 +13,6 @@ from engine.application.schema.fields import (
     HookField,
     PropertyError,
     Schema,
-    check_uri,
-    check_user,
 )
 from engine.dial import InvalidRequest
 from engine.dial import Target as DialTarget
@@ -151,7 +149,7 @@ class UserTarget(_Target, frozen=True, kw_only=True, tag="user"):
 
 
 class TeamsTarget(_Target, frozen=True, kw_only=True, tag="teams"):
-    """Known, so that a document may name it; this engine has no route to it."""
+    """A number of Microsoft Teams, over the trunk called `teams`."""
 
     number: _Text
     tenant: str = ""
@@ -159,9 +157,17 @@ class TeamsTarget(_Target, frozen=True, kw_only=True, tag="teams"):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_user(self.number, "number")
-        if self.proxy:
-            check_uri(self.proxy, "proxy")
+        _check(self)
+
+    def to_target(self) -> DialTarget:
+        """As the dial wants it; its `confirm_hook` is the URL alone."""
+        return DialTarget.teams(
+            self.number,
+            headers=self.headers,
+            from_=self.from_override,
+            proxy=self.proxy,
+            confirm_hook=_url(self),
+        )
 
 
 Target = PhoneTarget | SipTarget | UserTarget | TeamsTarget
@@ -176,13 +182,13 @@ _PROPERTIES = {
 """The dial's names for what it refuses, and the document's."""
 
 
-def _check(target: PhoneTarget | SipTarget | UserTarget) -> None:
+def _check(target: Target) -> None:
     """Whatever the dial would refuse is refused with the document, before anything is executed (DV-02)."""
     try:
         target.to_target()
     except InvalidRequest as refused:
         name = _PROPERTIES.get(refused.field, "")
-        if name == "sipUri" and not isinstance(target, UserTarget) and target.number:
+        if name == "sipUri" and isinstance(target, SipTarget | PhoneTarget) and target.number:
             name = "number"  # a URI may stand there
         raise PropertyError(refused.problem, (name,) if name else ()) from None
 
