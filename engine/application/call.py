@@ -344,13 +344,16 @@ class Call:
     async def _finish(self) -> None:
         """Nothing of the call is left running, and every hook has been handed over for delivery."""
         self.session.end(Ending(EndingKind.STOPPED))
-        for dialling in tuple(self._dialled):
+        dialled, self._dialled = self._dialled, set()
+        for dialling in dialled:
             dialling.abandon(self._stop_cause or Cause.REQUESTED)
-        for dialling in tuple(self._dialled):
-            await dialling.close()
-        self._dialled.clear()
         await self.recorder.stop()
+        for dialling in dialled:
+            await asyncio.shield(dialling.finished)
+        # Last what may wait for hooks that hang: by then nothing else is left.
         await self.session.close()
+        for dialling in dialled:
+            await dialling.close()
         await self.hooks.close()
 
 

@@ -7,6 +7,7 @@ import itertools
 
 import pytest
 
+from engine.application import verbs
 from engine.application.document import parse_document
 from engine.application.orders import (
     CallUpdate,
@@ -199,6 +200,35 @@ async def test_draining_obeys_commands_and_waits_for_callees_that_became_calls_m
         stage.calls.obey(Command("call:status", "completed", child, ACCOUNT, False))
         assert await draining
         await stage.callees[0].until(Ended)
+
+
+async def test_streams_end_with_the_call_also_while_a_hook_of_a_screening_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log: list[str] = []
+
+    async def listening(verb: object, session: object) -> None:
+        log.append("on")
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            log.append("off")
+
+    monkeypatch.setitem(verbs._runners, "ListenVerb", listening)
+    async with on_stage() as stage:
+        gate = asyncio.Event()
+        listen = {"verb": "config", "listen": {"url": "wss://app.example.com"}}
+        stage.app.on("/call", [listen, stage.dial(confirmHook="/confirm")])
+        stage.app.on("/confirm", [{"verb": "redirect", "actionHook": "/hangs"}])
+        stage.app.on("/hangs", Answer(gate=gate))
+        call = stage.call()
+        await stage.answers()
+        await stage.app.request("/hangs")
+        assert log == ["on"]
+        stage.hang_up(stage.caller, call)
+        await stage.caller.settled_elsewhere(lambda: log == ["on", "off"], within_s=2.0)
+        gate.set()
+        await stage.quiet()
 
 
 async def test_dv40_no_whisper_answers_a_caller_and_nobody_hears_one_who_has_no_audio() -> None:
