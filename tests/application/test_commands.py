@@ -15,7 +15,9 @@ from engine.application.session import MAX_QUEUED_VERBS
 from engine.errors import EngineError
 from engine.hooks import Hook
 from engine.hooks.websocket_messages import Command
+from engine.sip.events import Answered, Ended
 from tests.application.rehearsal import SID, URL, Rehearsal, rehearsal
+from tests.application.stage import ACCOUNT, on_stage
 from tests.support.virtual_time import in_virtual_time, settle
 
 SAY = {"verb": "say", "text": "hello"}
@@ -159,3 +161,21 @@ async def test_a_command_for_another_account_does_nothing() -> None:
         await settle()
         assert stage.party.goodbyes == []
         stage.party.goes()
+
+
+async def test_the_hook_of_a_callee_is_seen_from_the_application_of_its_call() -> None:
+    async with on_stage() as stage:
+        stage.app.on("/call", [stage.dial()])
+        stage.app.on("/dial", [{"verb": "hangup"}])
+        stage.app.on("/child", [{"verb": "hangup", "headers": {"X-Of": "child"}}])
+        stage.call()
+        await stage.answers()
+        await stage.caller.until(Answered)
+        bridged = await stage.app.told("/status", direction="outbound", call_status="in-progress")
+        child = str(bridged.payload["call_sid"])
+        await stage.calls.control.obey(Command("redirect", {"call_hook": "/child"}, child, ACCOUNT))
+        assert (await stage.app.request("/child")).payload["call_sid"] == child
+        bye = (await stage.callees[0].until(Ended)).request
+        assert bye is not None
+        assert bye.headers.get("X-Of") == "child"
+        await stage.quiet()
