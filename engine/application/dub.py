@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["DubTracks", "DubbedSound", "LoadSound", "parse_dub", "tracks_for"]
 
 _LANGUAGE = "en-US"
+_MOST_TRACKS = 8
+"""At a time: each is mixed into every packet to both parties, and other calls want their turn."""
 
 
 class DubbedSound(Protocol):
@@ -77,6 +79,9 @@ class DubTracks:
         """Do one action; returns when its sound, if it has one, can be heard."""
         match dub.action:
             case "addTrack":
+                if dub.track not in self._tracks and len(self._tracks) == _MOST_TRACKS:
+                    self._failed(f"there are {_MOST_TRACKS} tracks already")
+                    return
                 self._tracks[dub.track] = _Track(dub.gain or 0.0)
                 if dub.play or dub.say:
                     await self._sound(dub)

@@ -99,6 +99,17 @@ async def test_a_new_sound_takes_the_place_of_the_old_one() -> None:
         await talk.bob.hears_nothing_of(_MUSIC_HZ)
 
 
+async def test_there_are_only_so_many_tracks_as_can_be_mixed_in_time() -> None:
+    async with _dubbed() as (_, tracks, sounds):
+        for number in range(9):
+            await tracks.apply(Dub(action="addTrack", track=str(number)))
+        assert sounds.failures == ["there are 8 tracks already"]
+        await tracks.apply(Dub(action="addTrack", track="7"))
+        await tracks.apply(Dub(action="removeTrack", track="0"))
+        await tracks.apply(Dub(action="addTrack", track="8"))
+        assert len(sounds.failures) == 1
+
+
 @pytest.mark.parametrize("action", ["silenceTrack", "removeTrack"])
 async def test_what_is_silenced_while_it_is_fetched_is_never_heard(action: str) -> None:
     async with _dubbed() as (talk, tracks, sounds):
