@@ -79,6 +79,8 @@ class OutboundCall:
         )
         self._statuses = CallStatuses()
         self._dial: Dial | None = None
+        self._taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Somebody has answered: `call` is there."""
         self._redirected: Hook | None = None
         self._limit: asyncio.TimerHandle | None = None
 
@@ -101,11 +103,21 @@ class OutboundCall:
         """After `start`. Cancelled, it ends the call all the same."""
         dial = self._dial
         assert dial is not None
+        over = asyncio.get_running_loop().create_task(dial.wait(), name=f"dial of call {self.sid}")
         try:
-            await dial.wait()
+            try:
+                # Whoever answered does not wait for other phones of his that are still being cancelled.
+                await asyncio.wait((over, self._taken), return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError:
+                if self.call is not None:  # it was answered in that moment
+                    self.call.stop(Cause.SHUTDOWN)
+                    await self.call.run()
+                raise
             if self.call is not None:
                 await self.call.run()
+                await over
         finally:
+            over.cancel()
             if self._limit is not None:
                 self._limit.cancel()
             if not self.invited.done():
@@ -153,6 +165,7 @@ class OutboundCall:
             )
         if self._amd is not None:
             _detect(call, leg, self._amd)
+        self._taken.set_result(None)
 
     def _finish(self, result: DialResult | None) -> None:
         """`result` None: it was not waited for."""

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
+from engine.application.applications import Application
 from engine.application.document import parse_document
 from engine.application.orders import CallOrder, CallUpdate, NoSuchApplication
+from engine.application.outbound import OutboundCall
 from engine.application.schema.dial import Amd, AmdTimers
 from engine.application.schema.speech import Recognizer
+from engine.application.services import ApplicationServices
 from engine.config import AccountConfig
-from engine.dial.request import InvalidRequest, Target
+from engine.dial.request import DialRequest, InvalidRequest, Target
 from engine.errors import Overloaded
-from engine.hooks import Hook
+from engine.hooks import Alerts, Hook
+from engine.hooks.payloads import CallFacts
+from engine.ids import new_call_sid
 from engine.sip.events import Ended, Failed, IncomingCall
 from engine.speech.recognition import Alternative, Recognisers, RecognitionResult
 from tests.application.stage import ACCOUNT, APPLICATION, Stage, on_stage
@@ -64,6 +70,56 @@ async def test_the_document_runs_when_the_callee_has_answered_and_may_dial_for_i
         assert stage.statuses(created.sid) == ["trying", "ringing", "in-progress", "completed"]
         last = stage.app.payloads("/status")[-1]
         assert (last["call_termination_by"], last["sip_status"]) == ("jambonz", 200)
+
+
+class _Deaf(asyncio.DatagramProtocol):
+    """A phone that rings and hears no CANCEL."""
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+        self._transport = transport
+        self.methods: list[bytes] = []
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.methods.append(data.split(b" ", 1)[0])
+        if self.methods == [b"INVITE"]:
+            lines = data.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+            kept = [line for line in lines if line.startswith((b"Via:", b"From:", b"Call-ID:", b"CSeq:"))]
+            [to] = [line + b";tag=deaf" for line in lines if line.startswith(b"To:")]
+            ringing = [b"SIP/2.0 180 Ringing", *kept, to, b"Content-Length: 0", b"", b""]
+            self._transport.sendto(b"\r\n".join(ringing), addr)
+
+
+async def test_who_answers_does_not_wait_for_another_phone_of_the_same_user_that_hears_no_cancel() -> None:
+    async with on_stage() as stage:
+        stage.app.on("/call", [{"verb": "hangup"}])
+        transport, deaf = await asyncio.get_running_loop().create_datagram_endpoint(
+            _Deaf, local_addr=("127.0.0.1", 0)
+        )
+        host, port = transport.get_extra_info("sockname")
+        services = ApplicationServices(
+            dials=stage.dials,
+            make_hooks=stage.hooks.for_call,
+            alerts=Alerts(stage.kept),
+            records=stage.kept,
+        )
+        sid = new_call_sid()
+        facts = CallFacts(call_sid=sid, direction="outbound", from_="a", to="b", account_sid=ACCOUNT)
+        phones = [Target.sip(stage.callees[0].uri), Target.sip(f"sip:deaf@{host}:{port}")]
+        application = Application(call_hook=Hook(stage.app.url("/call")))
+        call = OutboundCall(DialRequest(phones), application, services, facts)
+        call.start()
+        running = asyncio.create_task(call.run())
+        leg = await stage.rings()
+        await stage.callees[0].settled_elsewhere(lambda: deaf.methods == [b"INVITE"])
+        began = time.monotonic()
+        await stage.answers_now(0, leg)
+        await stage.app.request("/call")
+        await stage.callees[0].until(Ended)
+        assert time.monotonic() - began < 2.0
+        assert b"CANCEL" in deaf.methods
+        await running
+        assert len(stage.dials) == 0
+        transport.close()
 
 
 @pytest.mark.parametrize(
