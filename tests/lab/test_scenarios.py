@@ -56,10 +56,17 @@ async def test_load_scenarios_work_in_numbers(sipp: SippBench) -> None:
 
 @pytest.mark.parametrize("scenario", ALL)
 async def test_sipp_accepts_every_scenario(sipp: SippBench, scenario: str) -> None:
+    keys = {
+        "contact": "sip:carol@192.0.2.1",
+        "answer": "486 Busy Here",
+        "from": "<sip:alice@example.com>",
+        "identity": "P-Asserted-Identity: <sip:alice@example.com>",
+        "privacy": "Privacy: none",
+    }
     if scenario.startswith(("caller", "load_caller")):
-        started = await sipp.caller(scenario, ("127.0.0.1", 9), timeout_s=2)
+        started = await sipp.caller(scenario, ("127.0.0.1", 9), timeout_s=2, keys=keys)
     else:
-        started = await sipp.callee(scenario, keys={"contact": "sip:carol@192.0.2.1"})
+        started = await sipp.callee(scenario, keys=keys)
     await started.stop()
 
 
