@@ -20,7 +20,7 @@ from engine.application.document import RedirectVerb, Verb, parse_document
 from engine.application.dub import parse_dub
 from engine.application.orders import CallUpdate, NoSuchCall, SipReply, SipRequest, WrongCallState
 from engine.application.outbound import OutboundCall
-from engine.application.party import Line
+from engine.application.party import Line, sendable
 from engine.application.schema.dial import Dub
 from engine.application.whisper import whisper
 from engine.dial.leg import Cause, Leg
@@ -295,7 +295,7 @@ async def _request(line: Line, request: SipRequest) -> SipReply:
             request.method,
             content_type=request.content_type,
             content=request.content.encode(),
-            headers=tuple(request.headers.items()),
+            headers=sendable(request.headers, line.sip_call_id),
         )
     except ValueError as error:
         raise InvalidRequest("sip_request", str(error)) from error

@@ -9,15 +9,28 @@ import structlog
 
 from engine.application.session import PartyLeg
 from engine.dial.leg import Cause, ParentLeg
+from engine.dial.safety import merge_headers
 from engine.legs.call_leg import Reply
 from engine.legs.caller_leg import CallerLeg
 from engine.legs.inbound_leg import InboundLeg
 from engine.legs.notes import Watcher
 from media import RtpStatistics
 
-__all__ = ["InboundParty", "Line", "OutboundParty", "Party", "Seat"]
+__all__ = ["InboundParty", "Line", "OutboundParty", "Party", "Seat", "sendable"]
 
 log = structlog.get_logger(__name__)
+
+
+def sendable(headers: Mapping[str, str], leg: str) -> tuple[tuple[str, str], ...]:
+    """What an application may add to a message of this leg (DV-21): reserved headers are left out, with a
+    warning; the message would not arrive with them."""
+    fields = merge_headers(headers)
+    if len(fields) < len(headers):
+        kept = {name for name, _ in fields}
+        log.warning(
+            "reserved headers are not sent", leg=leg, names=[each for each in headers if each not in kept]
+        )
+    return fields
 
 
 class Line(Protocol):
@@ -77,7 +90,7 @@ class InboundParty:
         return self.leg
 
     def hang_up(self, status: int, reason: str = "", headers: Mapping[str, str] | None = None) -> None:
-        fields = tuple((headers or {}).items())
+        fields = sendable(headers or {}, self.leg.id)
         try:
             self.leg.hang_up(status, reason, headers=fields)
         except ValueError as error:
@@ -99,7 +112,7 @@ class OutboundParty:
         return self.leg.leg
 
     def hang_up(self, status: int, reason: str = "", headers: Mapping[str, str] | None = None) -> None:
-        fields = tuple((headers or {}).items())
+        fields = sendable(headers or {}, self.leg.id)
         try:
             self.leg.hang_up(Cause.NORMAL, headers=fields)
         except ValueError as error:

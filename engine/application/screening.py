@@ -15,6 +15,7 @@ import structlog
 
 from engine.application.digits import Digit
 from engine.application.document import SCREENING
+from engine.application.party import sendable
 from engine.application.services import ApplicationServices, SessionDefaults
 from engine.application.session import Ending, EndingKind, Session
 from engine.dial.events import DtmfReceived, Screened
@@ -206,6 +207,6 @@ def _say_goodbye(leg: Leg, ending: Ending) -> None:
     """The BYE that the decline would bring in a moment, with the headers of `hangup`."""
     if isinstance(leg, SipLeg):
         try:
-            leg.hang_up(Cause.DECLINED, headers=tuple(ending.headers.items()))
+            leg.hang_up(Cause.DECLINED, headers=sendable(ending.headers, leg.id))
         except ValueError as error:
             log.warning("goodbye without its headers", leg=leg.id, reason=str(error))

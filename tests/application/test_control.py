@@ -170,6 +170,32 @@ async def test_dtmf_and_a_sip_request_reach_the_party_that_is_named() -> None:
         assert (await stage.result()).payload["customerData"] == {"vip": True}
 
 
+async def test_dv21_reserved_headers_break_neither_a_refusal_nor_a_goodbye_nor_a_request() -> None:
+    reserved = {"Via": "x", "Content-Length": "5", "call-id": "y", "t": "<sip:z>", "CSeq": "9 X", "X-A": "b"}
+    async with on_stage() as stage:
+        stage.app.on("/call", [{"verb": "sip:decline", "status": 486, "headers": reserved}])
+        stage.call()
+        response = (await stage.caller.until(Failed)).failure.response
+        assert response is not None
+        assert (response.status, response.headers.get("X-A")) == (486, "b")
+        await stage.quiet()
+    async with on_stage() as stage:
+        stage.app.on("/call", [stage.dial()])
+        stage.app.on("/bye", [{"verb": "hangup", "headers": reserved}])
+        parent, child = await _talking(stage)
+        request = SipRequest("INFO", "text/plain", "how are you", reserved)
+        reply = await stage.calls.update(ACCOUNT, child, CallUpdate(sip_request=request))
+        assert reply is not None
+        assert reply.status == 200
+        info = await stage.callees[0].until(InfoReceived)
+        assert info.request.headers.get("X-A") == "b"
+        await stage.calls.update(ACCOUNT, parent, CallUpdate(call_hook=Hook(stage.app.url("/bye"))))
+        bye = (await stage.caller.until(Ended)).request
+        assert bye is not None
+        assert bye.headers.get("X-A") == "b"
+        await stage.quiet()
+
+
 async def test_whisper_plays_beside_the_document_and_ends_with_the_call() -> None:
     async with on_stage() as stage:
         stage.app.on("/call", [stage.dial()])
