@@ -89,21 +89,19 @@ async def test_the_first_document_and_the_curls_that_start_it_work(tmp_path: Pat
         api_keys = ["{key}"]
         """
     )
-    created = re.search(r"'\{(from: .*?), app_json: \$document\}'", README)
     native = re.search(
         r"curl --json '(\{\"targets.*?)'.*?\"http://127\.0\.0\.1:8080(/v1/dials\?wait=true)\"",
         README,
         re.DOTALL,
     )
-    assert created is not None
     assert native is not None
-    body = json.loads("{" + re.sub(r"(\w+): ", r'"\1": ', created[1]) + "}")
+    body = json.loads(block("json"))
     nobody = f"sip:alice@127.0.0.1:{free_port()}"
     body["to"]["sipUri"] = nobody
     headers = {"Authorization": f"Bearer {key}"}
     async with Engine(config) as engine, aiohttp.ClientSession(engine.http_url, headers=headers) as client:
         url = f"/v1/Accounts/{account}/Calls"
-        async with client.post(url, json={**body, "app_json": block("json")}) as response:
+        async with client.post(url, json=body) as response:
             assert response.status == 201, await response.text()
             assert set(await response.json()) == {"sid", "callId"}
         request = json.loads(native[1])
