@@ -111,7 +111,7 @@ class Texts(tuple[str, ...]):
 
 
 class Number(float):
-    """A number, also when it is written as a string (`"2.5"`); at least 0."""
+    """A number, also when it is written as a string (`"2.5"`); at least 0, at most what clocks can bear."""
 
     __slots__ = ()
 
@@ -288,6 +288,8 @@ def _number(raw: object) -> Number:
     value = _parsed(raw, "")
     if value < 0:
         raise PropertyError("must not be negative")
+    if value > _FOREVER * 1000:
+        raise PropertyError("is out of range")
     return Number(value)
 
 
