@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+import structlog
+
 from engine.legs.services import SDP, sdp_of
 from engine.sip.events import OfferReceived
 from engine.sip.types import Body
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
     from engine.legs.call_leg import CallLeg
 
 __all__ = ["Exchange", "OfferHandler", "PeerOffer"]
+
+_log = structlog.get_logger(__name__)
+
+_PATIENCE_S = 32.0
+"""64·T1: a peer that has said 100 may otherwise think about a re-INVITE for as long as the call lasts."""
 
 
 class Exchange:
@@ -36,7 +43,15 @@ class Exchange:
         self._is_over = False
 
     async def run(self, leg: CallLeg, sdp: bytes) -> bytes | None:
-        """The answer; None if the peer refused, or there is no call (any more)."""
+        """The answer; None if the peer refused or says nothing, or there is no call (any more)."""
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                return await self._run(leg, sdp)
+        except TimeoutError:
+            _log.info("offer is not answered", leg=leg.id)
+            return None
+
+    async def _run(self, leg: CallLeg, sdp: bytes) -> bytes | None:
         loop = asyncio.get_running_loop()
         async with self._turn:
             if self._is_over or leg.is_over:

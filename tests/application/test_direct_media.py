@@ -11,6 +11,7 @@ from engine.application.capture import DigitCapture
 from engine.application.direct_media import DirectMedia
 from engine.application.schema.dial import DtmfCapture
 from engine.dial.leg import Cause
+from engine.legs import exchange
 from engine.legs.notes import LegGone, PeerHeld
 from engine.sip.events import AnswerReceived, OfferRejected
 from engine.sip.types import Body
@@ -244,6 +245,21 @@ async def test_a_way_back_that_nobody_waits_for_any_more_is_gone_to_its_end() ->
         await talk.both_hear()
         streams = (talk.caller.media, talk.callee.media)
         await talk.alice.settled_elsewhere(lambda: not any(each and each.is_bypassed for each in streams))
+
+
+@pytest.mark.parametrize("who", ["alice", "bob"])
+async def test_nobody_waits_for_ever_for_a_party_that_says_nothing_to_an_offer(
+    who: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "_PATIENCE_S", 0.3)
+    async with talking() as talk:
+        direct = DirectMedia(talk.caller, talk.callee)
+        (talk.alice if who == "alice" else talk.bob).is_silent = True
+        async with asyncio.timeout(3.0):
+            assert not await direct.go()
+            assert await direct.come_back(), "it is here"
+        await talk.both_hear()
+        direct.close()
 
 
 async def test_digits_go_by_info_while_the_media_is_direct() -> None:

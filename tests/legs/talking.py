@@ -45,6 +45,8 @@ class TalkingPhone(FarSide):
         self.hz = hz
         self.refuses = 0
         """Status with which later offers are refused; 0: none is."""
+        self.is_silent = False
+        """Later offers are neither answered nor refused."""
         self.offers: list[bytes] = []
         """Bodies of all later offers, empty where there was none."""
         self.stream: MediaStream = plane.stream()
@@ -67,7 +69,9 @@ class TalkingPhone(FarSide):
         match event:
             case OfferReceived():
                 self.offers.append(event.body.data if event.body is not None else b"")
-                if self.refuses:
+                if self.is_silent:
+                    pass
+                elif self.refuses:
                     event.call.reject_offer(event.at, self.refuses)
                 elif event.body is None:
                     event.call.answer_offer(Body(SDP, self.stream.create_offer()), event.at)
