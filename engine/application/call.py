@@ -133,6 +133,7 @@ class Call:
 
     def dial(self, verb: DialVerb) -> Dialling:
         """Execute a `dial`."""
+        self._dialled = {each for each in self._dialled if not each.is_over}
         dialling = self.dialling = Dialling(verb, self)
         self._dialled.add(dialling)
         dialling.start()
@@ -149,8 +150,6 @@ class Call:
         """A dial has its result."""
         if self.dialling is dialling:
             self.dialling = None
-        if not dialling.is_screened:
-            self._dialled.discard(dialling)
         self._last_result = result
         self.journal.note_result(dial_status=result.dial_status.value, amd=amd)
 

@@ -191,9 +191,9 @@ class Dialling:
             self.dial.hang_up(cause)
 
     @property
-    def is_screened(self) -> bool:
-        """Screenings may go on for a moment when the dial is over: `close` waits for them."""
-        return self._screenings is not None
+    def is_over(self) -> bool:
+        """Nothing of it runs. Screenings may go on for a moment when the dial has its result."""
+        return self.finished.done() and (self._screenings is None or self._screenings.are_over)
 
     def give_away(self, new_owner: NewOwner, *, is_replaced: bool) -> asyncio.Future[bool]:
         """Hand the connected callee to `new_owner` and end; False: nobody is connected (any more).

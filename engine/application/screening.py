@@ -156,6 +156,11 @@ class Screenings:
         if screening is not None and screening.session is not None:
             screening.session.digits.push(Digit(event.digit, event.at, event.duration_ms))
 
+    @property
+    def are_over(self) -> bool:
+        """Nothing of them runs."""
+        return not self._tasks
+
     async def close(self) -> None:
         """Stop all, and wait until nothing of them runs."""
         for screening in tuple(self._running.values()):

@@ -8,6 +8,7 @@ import itertools
 import pytest
 
 from engine.application import verbs
+from engine.application.call import Call
 from engine.application.document import parse_document
 from engine.application.orders import (
     CallUpdate,
@@ -254,6 +255,21 @@ async def test_streams_end_with_the_call_also_while_a_hook_of_a_screening_hangs(
         stage.hang_up(stage.caller, call)
         await stage.caller.settled_elsewhere(lambda: log == ["on", "off"], within_s=2.0)
         gate.set()
+        await stage.quiet()
+
+
+async def test_a_call_that_dials_again_and_again_keeps_none_of_its_dials() -> None:
+    async with on_stage() as stage:
+        screened = stage.dial(confirmHook="/confirm")
+        stage.app.on("/call", [{"verb": "answer"}, *[screened] * 5, {"verb": "pause", "length": 30}])
+        stage.call()
+        for number in range(1, 6):
+            await stage.next_ring_refused(number, 486)
+        await stage.result(5)
+        [call] = stage.calls
+        assert isinstance(call, Call)
+        assert len(call._dialled) <= 1
+        call.stop()
         await stage.quiet()
 
 
