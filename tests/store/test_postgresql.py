@@ -116,13 +116,12 @@ async def test_two_engines_of_one_node_do_not_share_a_database_and_two_nodes_do(
 async def test_a_database_stopped_and_started_under_load_costs_neither_rows_nor_time(
     server: PostgresServer, url: str
 ) -> None:
-    slowest_s = 0.0
+    took_s: list[float] = []
     states = set()
     with capture_logs() as lines:
         async with Store(url) as store:
 
             async def load(begin: int, end: int) -> None:
-                nonlocal slowest_s
                 for n in range(begin, end):
                     begun = time.monotonic()
                     store.call_started(call_row(f"call-{n}", call_status="trying", ended_utc=None))
@@ -130,7 +129,7 @@ async def test_a_database_stopped_and_started_under_load_costs_neither_rows_nor_
                     store.call_ended(call_row(f"call-{n}"))
                     if n % 2:
                         store.done(f"key-{n}")
-                    slowest_s = max(slowest_s, time.monotonic() - begun)
+                    took_s.append(time.monotonic() - begun)
                     states.add(store.health.is_ready)
                     if n % 10 == 0:
                         await store.settled()
@@ -158,7 +157,9 @@ async def test_a_database_stopped_and_started_under_load_costs_neither_rows_nor_
             assert await store.count_calls(CallQuery(is_open=True)) == 0
             assert store.health == type(store.health)(True, 0, 0)
         assert states == {True, False}
-    assert slowest_s < 0.25
+    # Nobody waits for the database, which is away for seconds; a busy machine may hold up one or the other.
+    assert max(took_s) < 2.0
+    assert sum(each > 0.1 for each in took_s) <= 5
     with psycopg.connect(url) as connection:
         kept = connection.execute("SELECT count(*), min(key) FROM outbox").fetchone()
     assert kept == (made // 2, "key-0")
