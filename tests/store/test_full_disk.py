@@ -64,7 +64,7 @@ def test_a_full_disk_hurts_no_call_is_visible_and_costs_no_row_once_there_is_roo
     said = json.loads(child.stdout)
     assert "disk" in said["full"], said
     assert said["queued"] > 0
-    assert said["settled_s"] < 0.1
+    assert said["settled_s"] < 1.0
     assert said["readable"]
     assert said["calls"] == said["made"] > 100
     assert said["dropped"] == 0

@@ -182,7 +182,7 @@ async def test_a_database_that_hangs_is_visible_and_holds_nobody_up(server: Post
             begun = time.monotonic()
             store.call_ended(call_row())
             await store.settled()
-            assert time.monotonic() - begun < 0.1
+            assert time.monotonic() - begun < 1.0
             assert store.health.queued >= 2
         finally:
             server.thaw()
@@ -219,7 +219,7 @@ async def test_a_database_that_is_down_at_the_start_is_waited_for(server: Postgr
             store.put(delivery("kept"))
             begun = time.monotonic()
             await store.settled()
-            assert time.monotonic() - begun < 0.1
+            assert time.monotonic() - begun < 1.0
             pending = asyncio.create_task(store.pending())
             await asyncio.to_thread(server.start)
             assert await pending == []
