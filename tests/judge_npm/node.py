@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
+
+from tests.support.tools import missing
 
 __all__ = ["Foreign", "ForeignSocket", "Judge", "foreign", "foreign_socket", "judge"]
 
@@ -22,12 +22,11 @@ _PATIENCE_S = 20.0
 def _node() -> str:
     """Where node is; without it, or without the packages, the test is skipped, under CI it fails."""
     node = shutil.which("node")
-    missing = "node" if node is None else "" if (_HERE / "node_modules").is_dir() else "npm install"
-    if node is not None and not missing:
-        return node
-    if os.environ.get("CI"):
-        pytest.fail(f"missing: {missing} (tests/judge_npm)")
-    pytest.skip(f"missing: {missing} (tests/judge_npm)")
+    if node is None:
+        missing("node is not installed (Debian and Ubuntu: apt-get install nodejs npm)")
+    if not (_HERE / "node_modules").is_dir():
+        missing("the npm packages are not installed (npm install --prefix tests/judge_npm)")
+    return node
 
 
 class _Lines:

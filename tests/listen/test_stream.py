@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import shutil
 import socket
 import ssl
 import subprocess
@@ -23,6 +22,7 @@ from media.audio import level_dbov, to_bytes
 from media.negotiate import AudioCapabilities
 from tests.listen.server import ListenServer, Talker, listen_server, talker, until, usual_amplitude
 from tests.media.signals import amplitude_at, tone
+from tests.support.tools import require_openssl
 
 _FACTS = {"callSid": "e35d4edf-efd2-424c-8667-c6c5f53b1e1b", "from": "+15550100", "direction": "inbound"}
 
@@ -388,8 +388,7 @@ def _certified(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 async def test_wh35_wss_is_spoken_and_a_certificate_nobody_vouches_for_is_refused(
     plane: MediaPlane, client: ListenClient, tmp_path: Path
 ) -> None:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
+    require_openssl()
     for_server, for_client = _certified(tmp_path)
     trusting = ListenClient(tls=for_client)
     async with listen_server(tls=for_server) as server, talker(plane, hz=1000) as caller:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from tests.support.tools import missing
 
 __all__ = ["PostgresServer", "postgres_server"]
 
@@ -25,10 +25,7 @@ def _binaries() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     path = str(found[-1]) if found else shutil.which("initdb")
     if path is None:
-        problem = "PostgreSQL is not installed (Debian and Ubuntu: apt-get install postgresql)"
-        if os.environ.get("CI"):
-            pytest.fail(problem)
-        pytest.skip(problem)
+        missing("PostgreSQL is not installed (Debian and Ubuntu: apt-get install postgresql)")
     return Path(path).parent
 
 

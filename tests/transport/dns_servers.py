@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 import dns.message
-import pytest
 
 from tests.support.ports import free_port
+from tests.support.tools import missing
 
 __all__ = ["Dnsmasq", "dnsmasq", "scripted_dns"]
 
@@ -46,10 +46,7 @@ async def dnsmasq(*options: str) -> AsyncIterator[Dnsmasq]:
     """dnsmasq with these records. Skips the test where it is not installed, except under CI."""
     binary = shutil.which("dnsmasq", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if binary is None:
-        message = "dnsmasq is not installed (Debian package dnsmasq-base)"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+        missing("dnsmasq is not installed (Debian package dnsmasq-base)")
     port = free_port()  # free for UDP and for TCP: dnsmasq wants both
     process = await asyncio.create_subprocess_exec(
         binary,
